@@ -1,0 +1,59 @@
+"""Contracts to and from dictionaries and JSON: exact, in a fixed order, and closed to what they do not know."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from functools import cache
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+
+from core.errors import nearest
+
+T = TypeVar("T")
+
+
+@cache
+def _fields(kind: Any) -> dict[str, bool]:
+    """Field name -> whether it is a plain float, for which JSON null reads as NaN."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] is float for field in dataclasses.fields(kind)}
+
+
+def to_dict(contract: object) -> dict[str, Any]:
+    """Every field, nested contracts as dictionaries too, in the order of their definition."""
+    out: dict[str, Any] = msgspec.to_builtins(contract)
+    return out
+
+
+def from_dict(kind: type[T], data: dict[str, Any]) -> T:
+    """The contract that `to_dict` came from.
+
+    A float field that holds None (JSON knows no NaN) becomes NaN.
+    Raises ValueError for an unknown or missing field, a wrong type, or a value that the contract refuses.
+    """
+    if not isinstance(data, dict):
+        raise ValueError(f"{kind.__name__} is made from a dictionary, was {type(data).__name__}")
+    known = _fields(kind)  # type: ignore[arg-type]
+    for name in data:
+        if name not in known:
+            raise ValueError(f"{kind.__name__} has no field {name!r}: {nearest(str(name), known)}")
+    filled = {name: math.nan if value is None and known[name] else value for name, value in data.items()}
+    try:
+        return msgspec.convert(filled, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{kind.__name__}: {error}") from error
+
+
+def to_json(value: object) -> bytes:
+    """Compact JSON with sorted keys in mappings; the same value gives the same bytes. NaN becomes null."""
+    return msgspec.json.encode(value, order="deterministic")
+
+
+def from_json(line: bytes | str) -> Any:
+    """Raises ValueError where the text is not JSON."""
+    try:
+        return msgspec.json.decode(line)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"not JSON: {error}") from error

@@ -1,0 +1,31 @@
+"""Errors that a user can mend: one line that names what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FillwrightError(Exception):
+    """A problem that its reader can mend; `str(error)` is the one line that the command line prints."""
+
+
+class ConfigError(FillwrightError):
+    """A configuration file says something that cannot be meant."""
+
+
+class DataError(FillwrightError):
+    """Market data is missing or is not what it claims to be."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of an error line about an unknown word: the nearest known one, and all that there are.
+
+    >>> nearest("TWAB", ["TWAP", "VWAP"])
+    "did you mean 'TWAP'? Known: TWAP, VWAP"
+    """
+    names = sorted(known)
+    folded = {name.casefold(): name for name in names}
+    close = get_close_matches(word.casefold(), folded, n=1)
+    listing = f"Known: {', '.join(names)}" if names else "None is known"
+    return f"did you mean '{folded[close[0]]}'? {listing}" if close else listing

@@ -1,0 +1,26 @@
+"""The names of the bus's topics; nobody spells one by hand."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PARENT: Final = "strat.parent"
+INTENT: Final = "strat.intent"
+RISK: Final = "risk.decision"
+ACCEPTED: Final = "orders.accepted"
+CLOSED: Final = "orders.closed"
+FILLS: Final = "fills.new"
+REPORT: Final = "exec.report"
+KILL: Final = "ctl.kill"
+
+
+def trades(symbol: str) -> str:
+    return f"md.trades.{symbol}"
+
+
+def quotes(symbol: str) -> str:
+    return f"md.quotes.{symbol}"
+
+
+def bars(symbol: str) -> str:
+    return f"md.bars.{symbol}"

@@ -1,0 +1,171 @@
+"""`config/execution.yaml`: how parents are worked and how the simulated market fills them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from core import checks, config
+from execution.contracts import MAX_DURATION_SECONDS, AlgoType
+from execution.fills import FillRule
+from execution.plan import MAX_SLICES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwapConfig:
+    type: Literal["TWAP"] = "TWAP"
+    default_slices: int = 10
+    order_type: Literal["limit", "market"] = "limit"
+
+    def __post_init__(self) -> None:
+        checks.between("default_slices", self.default_slices, 1, MAX_SLICES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VwapConfig:
+    type: Literal["VWAP"] = "VWAP"
+    lookback_days: int = 7
+    min_volume_threshold: float = 1000.0
+
+    def __post_init__(self) -> None:
+        checks.between("lookback_days", self.lookback_days, 1, 366)
+        checks.not_negative("min_volume_threshold", self.min_volume_threshold)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IcebergConfig:
+    type: Literal["Iceberg"] = "Iceberg"
+    visible_ratio: float = 0.1
+    replenish_threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("visible_ratio", "replenish_threshold"):
+            value = getattr(self, name)
+            if not 0 < value <= 1:
+                raise ValueError(f"{name} must be above 0 and at most 1, was {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PovConfig:
+    type: Literal["POV"] = "POV"
+    target_pov: float = 0.2
+    min_volume_threshold: float = 1000.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.target_pov < 1:
+            raise ValueError(f"target_pov must be between 0 and 1, was {self.target_pov}")
+        checks.not_negative("min_volume_threshold", self.min_volume_threshold)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlippageConfig:
+    """model               `square_root`, `linear` or `none` (the spread alone)
+    impact_coefficient  of the model; multiplies the volatility of the days before the parent where there are any
+    permanent_share     of the impact: the part that stays
+    """
+
+    model: Literal["square_root", "linear", "none"] = "square_root"
+    impact_coefficient: float = 0.5
+    permanent_share: float = 1 / 3
+
+    def __post_init__(self) -> None:
+        checks.not_negative("impact_coefficient", self.impact_coefficient)
+        checks.between("permanent_share", self.permanent_share, 0, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillConfig:
+    """max_participation    share of a bar's volume that all our orders together may trade
+    limit_rule           `through`: a resting order fills when the market trades beyond it; `touch`: at it
+    assumed_spread_bps   quoted spread where neither quotes nor the instrument tell; the report says so
+    """
+
+    max_participation: float = 0.1
+    limit_rule: FillRule = "through"
+    assumed_spread_bps: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_participation <= 1:
+            raise ValueError(f"max_participation must be above 0 and at most 1, was {self.max_participation}")
+        checks.one_of("limit_rule", self.limit_rule, ("through", "touch"))
+        checks.not_negative("assumed_spread_bps", self.assumed_spread_bps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutingConfig:
+    """default_algo           the algorithm for parents that do not name one
+    large_order_threshold  notional in quote currency from which an order counts as large
+    urgency_threshold      seconds below which an order counts as urgent
+    duration_seconds       the horizon of parents that do not name one
+    """
+
+    default_algo: AlgoType = "TWAP"
+    large_order_threshold: float = 10000.0
+    urgency_threshold: float = 300.0
+    duration_seconds: int = 1800
+
+    def __post_init__(self) -> None:
+        checks.positive("large_order_threshold", self.large_order_threshold)
+        checks.not_negative("urgency_threshold", self.urgency_threshold)
+        checks.between("duration_seconds", self.duration_seconds, 1, MAX_DURATION_SECONDS)
+
+
+AlgorithmConfig = TwapConfig | VwapConfig | IcebergConfig | PovConfig
+DEFAULT_FILLS = FillConfig()
+DEFAULT_ALGORITHMS: tuple[AlgorithmConfig, ...] = (TwapConfig(), VwapConfig(), IcebergConfig(), PovConfig())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionConfig:
+    algorithms: tuple[AlgorithmConfig, ...] = DEFAULT_ALGORITHMS
+    slippage: SlippageConfig = SlippageConfig()
+    fills: FillConfig = DEFAULT_FILLS
+    routing: RoutingConfig = RoutingConfig()
+
+    def __post_init__(self) -> None:
+        types = [algorithm.type for algorithm in self.algorithms]
+        for name in types:
+            if types.count(name) > 1:
+                raise ValueError(f"algorithms must name each type once, was {name} {types.count(name)} times")
+        if self.routing.default_algo not in types:
+            raise ValueError(
+                f"routing.default_algo must be one of the algorithms listed ({', '.join(types) or 'none'}), "
+                f"was {self.routing.default_algo}"
+            )
+
+    def defaults(self, algo_type: AlgoType) -> dict[str, Any]:
+        """The settings of one algorithm as executor arguments. Raises ValueError where it is not configured."""
+        for algorithm in self.algorithms:
+            if algorithm.type == algo_type:
+                return EXECUTOR_ARGUMENTS[algo_type](algorithm)
+        raise ValueError(f"algorithm {algo_type} is not configured under execution.algorithms")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionFile:
+    execution: ExecutionConfig
+
+
+def load(path: Path | str) -> ExecutionConfig:
+    """The execution settings of a YAML file. Raises ConfigError: one line with file, place and remedy."""
+    return config.load(path, ExecutionFile).execution
+
+
+def _twap(c: Any) -> dict[str, Any]:
+    return {"slice_count": c.default_slices, "order_type": c.order_type}
+
+
+def _vwap(c: Any) -> dict[str, Any]:
+    return {"lookback_days": c.lookback_days}
+
+
+def _iceberg(c: Any) -> dict[str, Any]:
+    return {"visible_ratio": c.visible_ratio, "replenish_threshold": c.replenish_threshold}
+
+
+def _pov(c: Any) -> dict[str, Any]:
+    return {"target_pov": c.target_pov, "min_volume_threshold": c.min_volume_threshold}
+
+
+EXECUTOR_ARGUMENTS = {"TWAP": _twap, "VWAP": _vwap, "Iceberg": _iceberg, "POV": _pov}

@@ -1,0 +1,44 @@
+"""What fills in a bar, and at what price: pure arithmetic over floats, the same for every market that has bars.
+
+A bar tells four prices and a volume, not in which order they came: these rules give the answer that flatters least.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+FillRule = Literal["through", "touch"]
+
+
+def volume_budget(volume: float, max_participation: float, lot: float) -> int:
+    """Lots that all our orders together may trade in a bar: floor(max_participation * volume / lot)."""
+    return math.floor(max_participation * volume / lot * (1 + 1e-12))
+
+
+def takes(side: int, limit: float | None, open_price: float, half_spread: float) -> bool:
+    """Whether an order that arrives before the bar meets the other side at its open; a market order always does."""
+    return limit is None or side * (limit - open_price) >= half_spread
+
+
+def maker_share(side: int, limit: float, high: float, low: float, tick: float, rule: FillRule) -> float:
+    """The part of a bar's volume that traded where a resting order may have been filled, 0 to 1.
+
+    `through`: the market must trade beyond the limit, and the share is the part of the bar's range beyond it. `touch`:
+    a trade at the limit is enough, as if the limit stood one tick deeper.
+    """
+    beyond = limit - low if side > 0 else high - limit
+    reach = high - low
+    if rule == "touch":
+        beyond += tick
+        reach += tick
+    if beyond <= 0:
+        return 0.0
+    return min(1.0, beyond / reach) if reach > 0 else 1.0
+
+
+def maker_price(side: int, limit: float, open_price: float, *, rested: bool) -> float:
+    """A resting order's price: its limit, or the open where the market opened beyond an order that rested before."""
+    if not rested:
+        return limit
+    return min(limit, open_price) if side > 0 else max(limit, open_price)

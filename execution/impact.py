@@ -1,0 +1,83 @@
+"""The memory of a market: how far our own trading has moved the price, and how that wears off.
+
+A refinement-invariant propagator in volume time (Bouchaud et al.; the square-root law of market impact). One volume-day
+is the average daily volume. Trading at a signed participation rate a for volume time dt moves the price by
+
+    D(t) = (1 - phi) * integral c * sgn(a) |a|^delta * (t - s)^(-1/2) ds  +  phi * g * Q(t) / V_D
+
+with c = Y * sigma / 2 (fraction of price). At a constant rate and delta = 1/2 the first part grows to Y * sigma * sqrt(Q / V_D) whatever the
+slices, and 2/3 of that is paid on average; after the order it decays. The second part is permanent, linear in quantity
+(so that nobody can manipulate it), and equals the first at the reference size of 1 % of daily volume.
+
+The kernel u^(-1/2) = 1/sqrt(pi) * integral exp(x/2 - u exp(x)) dx is summed by the trapezoidal rule over nodes x, which
+makes the state a fixed vector of decaying exponentials: O(1) per bar, relative error below 1e-6.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_STEP: Final = 0.5
+_NODES: Final = np.arange(-30.0, 16.0 + _STEP / 2, _STEP)
+_RATES: Final = np.exp(_NODES)  # of decay, per volume-day
+_WEIGHTS: Final = _STEP / math.sqrt(math.pi) * np.exp(_NODES / 2)
+# The nodes beyond the fastest, summed: they decay at once, and act as a displacement that lasts while we trade.
+_INSTANT: Final = float(_WEIGHTS[-1] / _RATES[-1]) / (math.exp(_STEP / 2) - 1)
+REFERENCE_SIZE: Final = 0.01  # of daily volume; here permanent and transient parts are in the stated proportion
+
+
+class ImpactMemory:
+    """The displacement of one symbol's price by our own trading, as a fraction of price; positive after buying."""
+
+    __slots__ = ("_permanent", "_state", "exponent", "permanent_share")
+
+    def __init__(self, exponent: float = 0.5, permanent_share: float = 1 / 3) -> None:
+        if not 0 < exponent <= 1:
+            raise ValueError(f"exponent must be above 0 and at most 1, was {exponent}")
+        if not 0 <= permanent_share <= 1:
+            raise ValueError(f"permanent_share must be between 0 and 1, was {permanent_share}")
+        self.exponent = exponent
+        self.permanent_share = permanent_share
+        self._state: NDArray[np.float64] = np.zeros_like(_NODES)
+        self._permanent = 0.0
+
+    def displacement(self) -> float:
+        """Where the price stands now, after the last `rest` or `trade`."""
+        return self._permanent + float(_WEIGHTS @ self._state)
+
+    def rest(self, volume_days: float) -> None:
+        """Volume time passes in which we do not trade."""
+        self._state *= np.exp(-_RATES * volume_days)
+
+    def charge(self, participation: float, volume_days: float, scale: float) -> float:
+        """Average displacement that trading at this signed rate would pay over the next stretch of volume time.
+
+        participation: own quantity / market volume of the stretch, negative for a net sale. volume_days: market volume
+        of the stretch / daily volume, above 0. scale: Y * sigma, with sigma the daily volatility.
+        """
+        decayed, force, permanent = self._response(participation, volume_days, scale)
+        carried = float((_WEIGHTS * self._state) @ decayed)
+        own = force * (float(_WEIGHTS @ ((volume_days - decayed) / _RATES)) + _INSTANT * volume_days)
+        return self._permanent + permanent / 2 + (carried + own) / volume_days
+
+    def trade(self, participation: float, volume_days: float, scale: float) -> float:
+        """Trades at this rate for this stretch; returns the displacement at its end, while still trading."""
+        decayed, force, permanent = self._response(participation, volume_days, scale)
+        self._state = self._state * np.exp(-_RATES * volume_days) + force * decayed
+        self._permanent += permanent
+        return self.displacement() + force * _INSTANT
+
+    def _response(
+        self, participation: float, volume_days: float, scale: float
+    ) -> tuple[NDArray[np.float64], float, float]:
+        """Per node the integral of its decay over the stretch; the force of the trading; its permanent effect."""
+        decayed = -np.expm1(-_RATES * volume_days) / _RATES
+        force = math.copysign(abs(participation) ** self.exponent, participation)
+        force *= (1 - self.permanent_share) * scale / 2
+        size = participation * volume_days / REFERENCE_SIZE
+        permanent = self.permanent_share * scale * REFERENCE_SIZE**self.exponent * size
+        return decayed, force, permanent

@@ -1,0 +1,19 @@
+"""Marks the small pure functions that all three drivers share.
+
+Called from Python they are plain Python. The batch driver, the only file that knows numba, compiles the very same
+functions, so there is nothing to keep in step by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+KERNELS: list[Callable[..., Any]] = []
+
+
+def kernel(function: F) -> F:
+    """Registers a function over scalars for compilation and gives it back unchanged."""
+    KERNELS.append(function)
+    return function

@@ -1,0 +1,210 @@
+"""The simulated market of one symbol on bars: our orders go in, fills and closes come out.
+
+An order that is in before a bar opens may trade in it. Takers trade at the open plus half the spread plus impact,
+resting orders where the market trades through them; all our orders together get one budget of a bar's volume, takers
+first, then in order of arrival, and what is left over waits for the next bar. Impact has a memory: what we did before
+moves the prices that our later orders meet, and wears off.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.bars import Bars
+from core.contracts import FillEvent, Liquidity, OrderClosed, OrderIntent, sign
+from core.instrument import Instrument
+from execution.config import FillConfig
+from execution.events import Market
+from execution.fills import maker_price, maker_share, takes, volume_budget
+from execution.pressure import Pressure
+
+VenueEvent = FillEvent | OrderClosed
+
+
+@dataclass(slots=True)
+class _Working:
+    """An order of ours in the market. `rested`: it has been in the book before the present bar opened."""
+
+    intent: OrderIntent
+    side: int
+    left: int
+    first_bar: int
+    filled: int = 0
+    fills: int = 0
+    rested: bool = False
+
+
+class BarMarket:
+    """A venue that fills our orders from bars, played in order: `open(k)`, then `close(k)`.
+
+    `half_spread`: half the quoted spread of each bar in price units, shape (n,). The `meta` of every fill says what of
+    its price is `half_spread` and what is `impact`, both in price units and positive when they cost.
+    """
+
+    def __init__(
+        self,
+        bars: Bars,
+        instrument: Instrument,
+        half_spread: NDArray[np.float64],
+        pressure: Pressure,
+        fills: FillConfig,
+    ) -> None:
+        self.bars = bars
+        self.instrument = instrument
+        self.half_spread = half_spread
+        self._pressure = pressure
+        self._fills = fills
+        self._lot = instrument.qty(1)
+        self._tick = instrument.price(1)
+        self._working: dict[str, _Working] = {}
+        self._bar = -1
+        self._left_of_bar = 0
+        self._net = 0
+        self._took: set[str] = set()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._working)
+
+    def mid(self, k: int) -> float:
+        """The mid at the close of bar k, own impact included; for k = -1 the first open, when nothing is known yet."""
+        undisturbed = self.bars.close[k] if k >= 0 else self.bars.open[0]
+        return float(undisturbed) * (1 + self._pressure.displacement(k + 1))
+
+    def quote(self, k: int) -> Market:
+        """What can be seen of the market at the close of bar k."""
+        mid, half = self.mid(k), float(self.half_spread[max(k, 0)])
+        ts_ns = int(self.bars.ts_close_ns[k]) if k >= 0 else int(self.bars.ts_open_ns[0])
+        # the nudge of a millionth of a tick keeps a price that is on the grid where it is
+        bid = math.floor((mid - half) / self._tick + 1e-6)
+        ask = math.ceil((mid + half) / self._tick - 1e-6)
+        return Market(ts_ns, max(bid, 1), max(ask, 1))
+
+    def submit(self, intent: OrderIntent, now_ns: int) -> OrderClosed | None:
+        """Takes an order into the market; gives back its close where the venue's filters reject it."""
+        first_bar = int(np.searchsorted(self.bars.ts_open_ns, now_ns))
+        lots = self.instrument.lots(intent.qty)
+        near = intent.limit_price if intent.limit_price is not None else self.mid(first_bar - 1)
+        if not self.instrument.accepts(intent.qty, near) or self.instrument.qty(lots) != intent.qty:
+            reason = f"quantity {intent.qty} is off the lot {self.instrument.lot} or below the venue's minimum"
+            return OrderClosed(intent.intent_id, self.instrument.venue, "rejected", 0.0, now_ns, reason)
+        self._working[intent.intent_id] = _Working(intent, sign(intent.side), lots, first_bar)
+        return None
+
+    def cancel(self, intent: OrderIntent, now_ns: int) -> OrderClosed | None:
+        """Takes an order out of the market; None where it is not there any more."""
+        order = self._working.pop(intent.target_intent_id or "", None)
+        return None if order is None else self._closed(order, "cancelled", now_ns)
+
+    def open(self, k: int) -> list[VenueEvent]:
+        """The open of bar k: orders whose time is over leave, takers trade."""
+        self._bar = k
+        self._left_of_bar = volume_budget(float(self.bars.volume[k]), self._fills.max_participation, self._lot)
+        self._net = 0
+        self._took.clear()
+        now_ns = int(self.bars.ts_open_ns[k])
+        events: list[VenueEvent] = []
+        takers: list[tuple[_Working, int]] = []
+        base = float(self.bars.open[k]) * (1 + self._pressure.displacement(k))
+        for order in list(self._working.values()):
+            expires = order.intent.expires_ts_ns
+            if expires is not None and expires <= now_ns:
+                del self._working[order.intent.intent_id]
+                events.append(self._closed(order, "expired", now_ns))
+            elif order.first_bar <= k and not order.rested:
+                limit = order.intent.limit_price
+                lots = min(order.left, self._left_of_bar)
+                if lots > 0 and takes(order.side, limit, base, float(self.half_spread[k])):
+                    lots = lots if limit is None else self._within_limit(order, limit, lots, takers)
+                    if lots > 0:
+                        self._left_of_bar -= lots
+                        takers.append((order, lots))
+        self._net = sum(order.side * lots for order, lots in takers)
+        for order, lots in takers:
+            events.append(self._fill(order, lots, self._take_price(order.side, self._net), now_ns, "taker"))
+            self._took.add(order.intent.intent_id)
+        return events
+
+    def close(self, k: int) -> list[VenueEvent]:
+        """The rest of bar k: resting orders trade, and what we did moves the price."""
+        now_ns = int(self.bars.ts_close_ns[k])
+        events: list[VenueEvent] = []
+        if self._working:
+            shift = 1 + self._pressure.displacement(k)
+            open_price, high, low = (
+                float(column[k]) * shift for column in (self.bars.open, self.bars.high, self.bars.low)
+            )
+            for order in list(self._working.values()):
+                limit = order.intent.limit_price
+                if order.first_bar > k or limit is None or order.intent.intent_id in self._took:
+                    continue
+                share = maker_share(order.side, limit, high, low, self._tick, self._fills.limit_rule)
+                budget = volume_budget(float(self.bars.volume[k]) * share, self._fills.max_participation, self._lot)
+                lots = min(order.left, self._left_of_bar, budget)
+                if lots > 0:
+                    self._left_of_bar -= lots
+                    self._net += order.side * lots
+                    price = maker_price(order.side, limit, open_price, rested=order.rested)
+                    events.append(self._fill(order, lots, price, now_ns, "maker"))
+                order.rested = True
+            for name in self._took:
+                if name in self._working and self._working[name].intent.limit_price is not None:
+                    self._working[name].rested = True
+        if self._net:
+            self._pressure.traded(k, self._net * self._lot)
+        return events
+
+    def _take_price(self, side: int, net: int) -> float:
+        """open * (1 + average displacement while we trade) + side * half the spread."""
+        k = self._bar
+        average = self._pressure.charge(k, net * self._lot)
+        return float(self.bars.open[k]) * (1 + average) + side * float(self.half_spread[k])
+
+    def _within_limit(self, order: _Working, limit: float, lots: int, takers: list[tuple[_Working, int]]) -> int:
+        """The most lots whose price is not beyond the limit, given who takes before."""
+        others = sum(other.side * taken for other, taken in takers)
+
+        def fits(count: int) -> bool:
+            return order.side * (limit - self._take_price(order.side, others + order.side * count)) >= 0
+
+        if fits(lots):
+            return lots
+        low, high = 0, lots  # fits(low) is taken for granted, fits(high) is false
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        return low
+
+    def _fill(self, order: _Working, lots: int, price: float, now_ns: int, liquidity: Liquidity) -> FillEvent:
+        order.left -= lots
+        order.filled += lots
+        order.fills += 1
+        intent = order.intent
+        if order.left == 0:
+            del self._working[intent.intent_id]
+        qty = self.instrument.qty(lots)
+        fee_bps = self.instrument.maker_fee_bps if liquidity == "maker" else self.instrument.taker_fee_bps
+        half_spread = impact = 0.0
+        if liquidity == "taker":
+            half_spread = float(self.half_spread[self._bar])
+            impact = order.side * (price - float(self.bars.open[self._bar])) - half_spread
+        return FillEvent(
+            f"{intent.intent_id}-f{order.fills}",
+            intent.intent_id,
+            intent.symbol,
+            intent.side,
+            qty,
+            price,
+            now_ns,
+            self.instrument.notional(qty, price) * fee_bps / 1e4,
+            liquidity,
+            {**intent.meta, "half_spread": half_spread, "impact": impact},
+        )
+
+    def _closed(self, order: _Working, status: str, now_ns: int) -> OrderClosed:
+        filled = self.instrument.qty(order.filled)
+        return OrderClosed(order.intent.intent_id, self.instrument.venue, status, filled, now_ns)  # type: ignore[arg-type]

@@ -1,0 +1,91 @@
+"""A simulated market and everything that is derived from its bars once: past conditions, benchmarks, statements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.bars import Bars
+from core.instrument import Instrument
+from execution.benchmarks import Tape
+from execution.conditions import WINDOW_DAYS, PastConditions
+from execution.config import DEFAULT_FILLS, FillConfig
+from execution.market import BarMarket
+from execution.pressure import Pressure
+from execution.slippage import PowerLawSlippageModel, SlippageModel
+from execution.spread import Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """A simulated market with everything that is derived from its bars once."""
+
+    bars: Bars
+    instrument: Instrument
+    half_spread: NDArray[np.float64]
+    tape: Tape
+    history: PastConditions
+    offset: int
+    settings: dict[str, Any]
+    slippage: SlippageModel | None
+    permanent_share: float
+    fills: FillConfig
+
+    def market(self) -> BarMarket:
+        """A fresh market, in which nobody has traded yet."""
+        pressure = Pressure(self.bars, self.slippage, self.permanent_share, self.history, self.offset)
+        return BarMarket(self.bars, self.instrument, self.half_spread, pressure, self.fills)
+
+
+def venue(
+    bars: Bars,
+    instrument: Instrument,
+    slippage: SlippageModel | None,
+    *,
+    spread: Spread,
+    fills: FillConfig = DEFAULT_FILLS,
+    permanent_share: float = 1 / 3,
+    before: Bars | None = None,
+    data: dict[str, Any] | None = None,
+) -> Venue:
+    """A venue on these bars. `before`: bars that end where these begin, for volatility and volume on the first days."""
+    history = PastConditions(bars if before is None else joined(before, bars))
+    tape = Tape(bars)
+    settings = {
+        "fill_model": (
+            f"bars: takers at the open, limits {fills.limit_rule}, "
+            f"{fills.max_participation:.0%} of volume for all orders together"
+        ),
+        "impact": impact_statement(slippage, permanent_share),
+        "spread_source": spread.source,
+        "vwap_source": tape.vwap_source,
+        **(data or {}),
+    }
+    offset = 0 if before is None else len(before)
+    return Venue(bars, instrument, spread.half, tape, history, offset, settings, slippage, permanent_share, fills)
+
+
+def impact_statement(slippage: SlippageModel | None, permanent_share: float) -> str:
+    """What a report says of its impact model."""
+    if slippage is None:
+        return "none: the spread alone"
+    if not isinstance(slippage, PowerLawSlippageModel):
+        return f"{type(slippage).__name__} against the volume of each bar, without a memory"
+    return (
+        f"power {slippage.exponent:g} of participation, coefficient {slippage.impact_coefficient:g} x daily volatility "
+        f"of the {WINDOW_DAYS} days before, {permanent_share:.0%} permanent, the rest decays with traded volume"
+    )
+
+
+def joined(before: Bars, bars: Bars) -> Bars:
+    """Two stretches of bars as one. Raises DataError where they overlap."""
+    columns = {
+        name: np.concatenate((getattr(before, name), getattr(bars, name)))
+        for name in ("ts_open_ns", "ts_close_ns", "open", "high", "low", "close", "volume")
+    }
+    both = Bars(bars.symbol, **columns)
+    both.check()
+    return both
