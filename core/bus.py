@@ -74,19 +74,10 @@ class _Inbox:
             self.room.set()
         return message
 
-    def close(self) -> None:
-        """Nothing comes any more. Room now means that everything was taken, and patience starts anew."""
+    def end(self) -> None:
+        """Nothing comes any more: whoever waits, on either side, goes on."""
         self.ended = True
         self.ready.set()
-        self.capacity = 0
-        self.stuck = False
-        if self.messages:
-            self.room.clear()
-
-    def abandon(self) -> None:
-        """Nobody takes any more: whoever waits, on either side, goes on."""
-        self.messages.clear()
-        self.close()
         self.room.set()
 
     async def wait_until_room(self, patience_s: float) -> bool:
@@ -183,18 +174,12 @@ class InMemoryBus:
         """How many messages are in front of each subscriber of a topic, oldest subscription first."""
         return [len(inbox.messages) for inbox in self._inboxes.get(topic, ())]
 
-    async def close(self) -> int:
-        """Refuse further messages, and wait while subscribers take what is in front of them.
-
-        Returns how many messages nobody took: those of subscribers that took none for `patience_s`.
-        """
+    async def close(self) -> None:
+        """Refuse further messages. Iterators end once they have given out what was published: await their tasks."""
         self._closed = True
-        inboxes = list({id(inbox): inbox for listed in self._inboxes.values() for inbox in listed}.values())
-        for inbox in inboxes:
-            inbox.close()
-        for inbox in inboxes:
-            await inbox.wait_until_room(self._patience_s)
-        return sum(len(inbox.messages) for inbox in inboxes)
+        for inboxes in self._inboxes.values():
+            for inbox in inboxes:
+                inbox.end()
 
     def _subscription(self, topics: tuple[str, ...], read: Callable[[str, bytes], M]) -> Subscription[M]:
         if self._closed:
@@ -209,7 +194,8 @@ class InMemoryBus:
             self._inboxes[topic].remove(inbox)
             if not self._inboxes[topic]:
                 del self._inboxes[topic]
-        inbox.abandon()
+        inbox.messages.clear()
+        inbox.end()
 
 
 def _encode(topic: str, payload: dict[str, Any]) -> bytes:

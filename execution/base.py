@@ -12,7 +12,7 @@ from core.clock import Clock, WallClock
 from core.contracts import FillEvent, OrderIntent, sign
 from core.instrument import Instrument
 from execution.children import Parent
-from execution.contracts import AlgoType, ExecutionAlgorithm
+from execution.contracts import AlgoType, ExecutionAlgorithm, Label
 from execution.params import Common, read
 from execution.parent import Algorithm, ParentOrder, Terms
 from execution.plan import Completion, Plan, View
@@ -72,6 +72,7 @@ class RuleExecutor(BaseExecutor):
     """
 
     algo_type: ClassVar[AlgoType]
+    label: ClassVar[Label | None] = None  # what reports call it, where that is not the algorithm's name
     params_type: ClassVar[type[Common]]
 
     def __init__(
@@ -155,7 +156,7 @@ class RuleExecutor(BaseExecutor):
             execution_id=execution_id or ids.execution_id(self.seed, self.strategy_id, named),
             strategy_id=self.strategy_id,
             parent_intent_id=named,
-            algo_type=self.algo_type,
+            algo_type=self.label or self.algo_type,
             symbol=algo.symbol,
             side=algo.side,
             total_quantity=algo.total_quantity,

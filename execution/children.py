@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import Any
 
 from core.contracts import Side
-from execution.contracts import AlgoType
+from execution.contracts import Label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Parent:
     execution_id: str
     strategy_id: str
     parent_intent_id: str
-    algo_type: AlgoType
+    algo_type: Label
     symbol: str
     side: Side
     total_quantity: float

@@ -12,6 +12,7 @@ from core.contracts import SIDES, Contract, FillEvent, Side
 from core.frozen import EMPTY, FrozenDict
 
 AlgoType = Literal["TWAP", "VWAP", "Iceberg", "POV"]
+Label = Literal["TWAP", "VWAP", "Iceberg", "POV", "MARKET"]  # of a report: also the whole parent as one market order
 ALGO_TYPES: Final[tuple[AlgoType, ...]] = ("TWAP", "VWAP", "Iceberg", "POV")
 Status = Literal["running", "completed", "cancelled", "failed"]
 
@@ -86,7 +87,7 @@ class ExecutionReport(Contract):
     start_ts_ns: int
     end_ts_ns: int | None
     side: Side = "buy"
-    algo_type: AlgoType | Literal["MARKET"] = "TWAP"
+    algo_type: Label = "TWAP"
     strategy_id: str = ""
     parent_intent_id: str = ""
     venue: str = ""

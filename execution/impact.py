@@ -5,9 +5,10 @@ is the average daily volume. Trading at a signed participation rate a for volume
 
     D(t) = (1 - phi) * integral c * sgn(a) |a|^delta * (t - s)^(-1/2) ds  +  phi * g * Q(t) / V_D
 
-with c = Y * sigma / 2 (fraction of price). At a constant rate and delta = 1/2 the first part grows to Y * sigma * sqrt(Q / V_D) whatever the
-slices, and 2/3 of that is paid on average; after the order it decays. The second part is permanent, linear in quantity
-(so that nobody can manipulate it), and equals the first at the reference size of 1 % of daily volume.
+with c = Y * sigma / 2 (fraction of price). At a constant rate and delta = 1/2 the first part grows to
+Y * sigma * sqrt(Q / V_D) whatever the slices, and 2/3 of that is paid on average; after the order it decays. The second
+part is permanent, linear in quantity (so that nobody can manipulate it), and equals the first at the reference size of
+1 % of daily volume.
 
 The kernel u^(-1/2) = 1/sqrt(pi) * integral exp(x/2 - u exp(x)) dx is summed by the trapezoidal rule over nodes x, which
 makes the state a fixed vector of decaying exponentials: O(1) per bar, relative error below 1e-6.

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.bars import Bars
+from core.columns import plain, plain_ints
 from core.contracts import FillEvent, Liquidity, OrderClosed, OrderIntent, sign
 from core.instrument import Instrument
 from execution.config import FillConfig
@@ -56,6 +57,9 @@ class BarMarket:
         self.bars = bars
         self.instrument = instrument
         self.half_spread = half_spread
+        self._open_ns, self._close_ns = plain_ints(bars.ts_open_ns), plain_ints(bars.ts_close_ns)
+        self._open, self._high, self._low = plain(bars.open), plain(bars.high), plain(bars.low)
+        self._close, self._volume, self._half = plain(bars.close), plain(bars.volume), plain(half_spread)
         self._pressure = pressure
         self._fills = fills
         self._lot = instrument.qty(1)
@@ -72,13 +76,13 @@ class BarMarket:
 
     def mid(self, k: int) -> float:
         """The mid at the close of bar k, own impact included; for k = -1 the first open, when nothing is known yet."""
-        undisturbed = self.bars.close[k] if k >= 0 else self.bars.open[0]
-        return float(undisturbed) * (1 + self._pressure.displacement(k + 1))
+        undisturbed = self._close[k] if k >= 0 else self._open[0]
+        return undisturbed * (1 + self._pressure.displacement(k + 1))
 
     def quote(self, k: int) -> Market:
         """What can be seen of the market at the close of bar k."""
-        mid, half = self.mid(k), float(self.half_spread[max(k, 0)])
-        ts_ns = int(self.bars.ts_close_ns[k]) if k >= 0 else int(self.bars.ts_open_ns[0])
+        mid, half = self.mid(k), self._half[max(k, 0)]
+        ts_ns = self._close_ns[k] if k >= 0 else self._open_ns[0]
         # the nudge of a millionth of a tick keeps a price that is on the grid where it is
         bid = math.floor((mid - half) / self._tick + 1e-6)
         ask = math.ceil((mid + half) / self._tick - 1e-6)
@@ -103,13 +107,15 @@ class BarMarket:
     def open(self, k: int) -> list[VenueEvent]:
         """The open of bar k: orders whose time is over leave, takers trade."""
         self._bar = k
-        self._left_of_bar = volume_budget(float(self.bars.volume[k]), self._fills.max_participation, self._lot)
         self._net = 0
         self._took.clear()
-        now_ns = int(self.bars.ts_open_ns[k])
+        if not self._working:
+            return []
+        self._left_of_bar = volume_budget(self._volume[k], self._fills.max_participation, self._lot)
+        now_ns = self._open_ns[k]
         events: list[VenueEvent] = []
         takers: list[tuple[_Working, int]] = []
-        base = float(self.bars.open[k]) * (1 + self._pressure.displacement(k))
+        base = self._open[k] * (1 + self._pressure.displacement(k))
         for order in list(self._working.values()):
             expires = order.intent.expires_ts_ns
             if expires is not None and expires <= now_ns:
@@ -118,7 +124,7 @@ class BarMarket:
             elif order.first_bar <= k and not order.rested:
                 limit = order.intent.limit_price
                 lots = min(order.left, self._left_of_bar)
-                if lots > 0 and takes(order.side, limit, base, float(self.half_spread[k])):
+                if lots > 0 and takes(order.side, limit, base, self._half[k]):
                     lots = lots if limit is None else self._within_limit(order, limit, lots, takers)
                     if lots > 0:
                         self._left_of_bar -= lots
@@ -131,19 +137,19 @@ class BarMarket:
 
     def close(self, k: int) -> list[VenueEvent]:
         """The rest of bar k: resting orders trade, and what we did moves the price."""
-        now_ns = int(self.bars.ts_close_ns[k])
+        if not (self._working or self._net):
+            return []
+        now_ns = self._close_ns[k]
         events: list[VenueEvent] = []
         if self._working:
             shift = 1 + self._pressure.displacement(k)
-            open_price, high, low = (
-                float(column[k]) * shift for column in (self.bars.open, self.bars.high, self.bars.low)
-            )
+            open_price, high, low = self._open[k] * shift, self._high[k] * shift, self._low[k] * shift
             for order in list(self._working.values()):
                 limit = order.intent.limit_price
                 if order.first_bar > k or limit is None or order.intent.intent_id in self._took:
                     continue
                 share = maker_share(order.side, limit, high, low, self._tick, self._fills.limit_rule)
-                budget = volume_budget(float(self.bars.volume[k]) * share, self._fills.max_participation, self._lot)
+                budget = volume_budget(self._volume[k] * share, self._fills.max_participation, self._lot)
                 lots = min(order.left, self._left_of_bar, budget)
                 if lots > 0:
                     self._left_of_bar -= lots
@@ -162,7 +168,7 @@ class BarMarket:
         """open * (1 + average displacement while we trade) + side * half the spread."""
         k = self._bar
         average = self._pressure.charge(k, net * self._lot)
-        return float(self.bars.open[k]) * (1 + average) + side * float(self.half_spread[k])
+        return self._open[k] * (1 + average) + side * self._half[k]
 
     def _within_limit(self, order: _Working, limit: float, lots: int, takers: list[tuple[_Working, int]]) -> int:
         """The most lots whose price is not beyond the limit, given who takes before."""
@@ -190,8 +196,8 @@ class BarMarket:
         fee_bps = self.instrument.maker_fee_bps if liquidity == "maker" else self.instrument.taker_fee_bps
         half_spread = impact = 0.0
         if liquidity == "taker":
-            half_spread = float(self.half_spread[self._bar])
-            impact = order.side * (price - float(self.bars.open[self._bar])) - half_spread
+            half_spread = self._half[self._bar]
+            impact = order.side * (price - self._open[self._bar]) - half_spread
         return FillEvent(
             f"{intent.intent_id}-f{order.fills}",
             intent.intent_id,

@@ -137,3 +137,12 @@ class TWAPExecutor(RuleExecutor):
             if tracker.complete:
                 return tracker.report(end_ns=fill.ts_fill_ns, status="completed")
         return tracker.report(end_ns=tracker.end_ns, status="cancelled", reason=END_OF_HORIZON)
+
+
+class MarketOrderExecutor(TWAPExecutor):
+    """The whole parent as one market order at once: what a backtest without an execution config does."""
+
+    label = "MARKET"
+
+    def __init__(self, strategy_id: str, **keywords: Any) -> None:
+        super().__init__(strategy_id, 1, "market", **keywords)

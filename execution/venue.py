@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core.bars import Bars
 from core.instrument import Instrument
 from execution.benchmarks import Tape
-from execution.conditions import WINDOW_DAYS, PastConditions
+from execution.conditions import WINDOW_DAYS, Conditions
 from execution.config import DEFAULT_FILLS, FillConfig
 from execution.market import BarMarket
 from execution.pressure import Pressure
@@ -27,8 +27,7 @@ class Venue:
     instrument: Instrument
     half_spread: NDArray[np.float64]
     tape: Tape
-    history: PastConditions
-    offset: int
+    conditions: Conditions
     settings: dict[str, Any]
     slippage: SlippageModel | None
     permanent_share: float
@@ -36,7 +35,7 @@ class Venue:
 
     def market(self) -> BarMarket:
         """A fresh market, in which nobody has traded yet."""
-        pressure = Pressure(self.bars, self.slippage, self.permanent_share, self.history, self.offset)
+        pressure = Pressure(self.bars, self.slippage, self.permanent_share, self.conditions)
         return BarMarket(self.bars, self.instrument, self.half_spread, pressure, self.fills)
 
 
@@ -52,7 +51,6 @@ def venue(
     data: dict[str, Any] | None = None,
 ) -> Venue:
     """A venue on these bars. `before`: bars that end where these begin, for volatility and volume on the first days."""
-    history = PastConditions(bars if before is None else joined(before, bars))
     tape = Tape(bars)
     settings = {
         "fill_model": (
@@ -64,8 +62,8 @@ def venue(
         "vwap_source": tape.vwap_source,
         **(data or {}),
     }
-    offset = 0 if before is None else len(before)
-    return Venue(bars, instrument, spread.half, tape, history, offset, settings, slippage, permanent_share, fills)
+    conditions = Conditions.of(bars, before)
+    return Venue(bars, instrument, spread.half, tape, conditions, settings, slippage, permanent_share, fills)
 
 
 def impact_statement(slippage: SlippageModel | None, permanent_share: float) -> str:
@@ -78,14 +76,3 @@ def impact_statement(slippage: SlippageModel | None, permanent_share: float) -> 
         f"power {slippage.exponent:g} of participation, coefficient {slippage.impact_coefficient:g} x daily volatility "
         f"of the {WINDOW_DAYS} days before, {permanent_share:.0%} permanent, the rest decays with traded volume"
     )
-
-
-def joined(before: Bars, bars: Bars) -> Bars:
-    """Two stretches of bars as one. Raises DataError where they overlap."""
-    columns = {
-        name: np.concatenate((getattr(before, name), getattr(bars, name)))
-        for name in ("ts_open_ns", "ts_close_ns", "open", "high", "low", "close", "volume")
-    }
-    both = Bars(bars.symbol, **columns)
-    both.check()
-    return both

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.console import console, note, print_json, progress, run
+from core.console import note, print_json, progress, run
 from core.errors import ConfigError
+from research.listing import show, show_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from research.dataset import Dataset
-    from research.verify import Finding
 
 Decorated = Any
 
@@ -133,7 +133,7 @@ def import_command(
         for reason, count in rows.skipped.items():
             verb = "put in order" if reason == "out of order" else "left out"
             note(f"{rows.source}: {count} rows {verb}: {reason}", quiet=as_json)
-    _show(stored.values(), as_json)
+    show(stored.values(), as_json)
 
 
 @data.command("sample", short_help="Make the deterministic SYNTHETIC market.")
@@ -144,6 +144,8 @@ def import_command(
 @click.option("--start-price", default=6.5, show_default=True)
 @click.option("--daily-vol", default=0.045, show_default=True, help="Deviation of daily returns.")
 @click.option("--daily-volume", default=6_000_000.0, show_default=True, help="Coins a day.")
+@click.option("--tick", default="0.001", show_default=True, help="Step of prices.")
+@click.option("--lot", default="0.01", show_default=True, help="Step of quantities.")
 @_data_dir
 @_as_json
 def sample_command(start: str, end: str, data_dir: Path, as_json: bool, **market: Any) -> None:
@@ -164,7 +166,7 @@ def sample_command(start: str, end: str, data_dir: Path, as_json: bool, **market
         raise ConfigError(str(error)) from error
     with progress("making the sample market"):
         stored = write_sample(data_dir, settings, start=start, end=end)
-    _show(stored, as_json)
+    show(stored, as_json)
 
 
 @data.command("download")
@@ -214,7 +216,7 @@ def download_command(
             endpoint=endpoint,
             on_progress=bar.at,
         )
-    _show([stored], as_json)
+    show([stored], as_json)
 
 
 @data.command("list", short_help="List what is stored.")
@@ -230,7 +232,7 @@ def list_command(venue: str | None, symbol: str | None, data_dir: Path, as_json:
     if not stored and not as_json:
         note(f"no such market data in {data_dir}: {HOW_TO_GET_DATA}")
         return
-    _show(stored, as_json)
+    show(stored, as_json)
 
 
 @data.command("check", short_help="Check stored data again, and show its gaps.")
@@ -259,7 +261,7 @@ def check_command(venue: str | None, symbol: str | None, shown_gaps: int, data_d
     if as_json:
         print_json([one.summary() for one in findings])
     else:
-        _show_findings(findings, shown_gaps)
+        show_findings(findings, shown_gaps)
     return int(any(one.problems for one in findings))
 
 
@@ -282,47 +284,6 @@ def _facts(symbol: str, venue: str, facts: dict[str, str | float | None]) -> dic
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return known
-
-
-def _show(stored: Iterable[Dataset], as_json: bool) -> None:
-    if as_json:
-        print_json([one.summary() for one in stored])
-        return
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    from research.times import SECOND_NS, period
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("venue", "symbol", "kind", "period (UTC)", "rows", "gaps", "missing", "origin"):
-        counted = name in {"rows", "gaps", "missing"}
-        table.add_column(name, justify="right" if counted else "left", no_wrap=name != "period (UTC)")
-    for one in stored:
-        when = period(one.start_ns // SECOND_NS * SECOND_NS, -(-one.end_ns // SECOND_NS) * SECOND_NS)
-        counts = (f"{value:,}" for value in (one.rows, len(one.gaps), one.missing_bars))
-        table.add_row(one.venue, one.symbol, one.kind, when, *counts, "SYNTHETIC" if one.synthetic else "real")
-    console().print(table)
-
-
-def _show_findings(findings: list[Finding], shown_gaps: int) -> None:
-    from research.times import period
-
-    _show([one.dataset for one in findings], as_json=False)
-    say: Callable[..., None] = console().print
-    for finding in findings:
-        gaps = sorted(finding.dataset.gaps, key=lambda gap: gap[0] - gap[1])
-        for start, end in gaps[:shown_gaps]:
-            minutes = (end - start) / 60e9
-            say(f"{finding.dataset.symbol} at {finding.dataset.venue}: gap of {minutes:,.0f} min, {period(start, end)}")
-        if len(gaps) > shown_gaps > 0:
-            say(f"{finding.dataset.symbol} at {finding.dataset.venue}: and {len(gaps) - shown_gaps} more gaps")
-        if finding.dataset.zero_volume:
-            minutes_without = f"{finding.dataset.zero_volume:,} of {finding.dataset.rows:,} bars have no volume"
-            say(f"{finding.dataset.symbol} at {finding.dataset.venue}: {minutes_without}")
-        for problem in finding.problems:
-            say(f"broken: {problem}", style="red", markup=False, soft_wrap=True)
-    broken = sum(bool(one.problems) for one in findings)
-    say(f"{broken} of {len(findings)} datasets are broken" if broken else f"{len(findings)} datasets are sound")
 
 
 if __name__ == "__main__":

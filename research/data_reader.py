@@ -223,8 +223,11 @@ class DataReader:
         shorter = shorter_bars(self.describe(symbol, venue=venue), kind)
         if shorter is None:
             return self._rows(self.dataset(symbol, kind.name, venue), start_ns, end_ns, columns)
-        length = kind.timeframe_ns
+        _check_interval(start_ns, end_ns)
+        length, asked = kind.timeframe_ns, period(start_ns, end_ns)
         start_ns, end_ns = (None if edge is None else -(-edge // length) * length for edge in (start_ns, end_ns))
+        if start_ns is not None and start_ns == end_ns:
+            raise DataError(f"no {timeframe} bar opens in {asked}: they open at multiples of {timeframe}")
         rows = put_together(self._rows(self.dataset(symbol, shorter, venue), start_ns, end_ns), kind)
         return rows if columns is None else rows.select(columns)
 

@@ -9,9 +9,11 @@ volatility, as it does in the real market (hour-of-day shares as measured for AT
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,11 +64,26 @@ class SampleMarket:
         checks.named("symbol", self.symbol)
         for name in ("start_price", "daily_vol", "daily_volume", "spread_bps"):
             checks.positive(name, getattr(self, name))
+        for name in ("tick", "lot"):
+            _per_step(name, getattr(self, name))
+        if self.start_price * _per_step("tick", self.tick) < 200:
+            raise ValueError(f"start_price must be at least 200 ticks of {self.tick}, was {self.start_price}")
 
     def facts(self) -> dict[str, str | float]:
         """The instrument facts that go with the data."""
         names = ("tick", "lot", "spread_bps", "maker_fee_bps", "taker_fee_bps", "min_notional")
         return {name: getattr(self, name) for name in names}
+
+
+def _per_step(name: str, step: str) -> int:
+    """How many steps make one: 1000 of 0.001."""
+    try:
+        count = 1 / Decimal(step)
+    except ArithmeticError as error:
+        raise ValueError(f"{name} must be a decimal number in text, such as '0.01', was {step!r}") from error
+    if count < 1 or count != int(count):
+        raise ValueError(f"{name} must be one part in a whole number, such as 0.001, was {step}")
+    return int(count)
 
 
 def generate(market: SampleMarket, start: str = START, end: str = END) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -142,7 +159,7 @@ def _frames(market: SampleMarket, draws: _Draws, first_day: int) -> tuple[pl.Dat
     shape = _shape_of_day()
     sigma_table, factor = _volatility(market, draws, shape)
     sigma = sigma_table.ravel()
-    per_tick = round(1 / float(market.tick))
+    per_tick, per_lot = _per_step("tick", market.tick), _per_step("lot", market.lot)
     flow = draws.flow.transpose(1, 0, 2).reshape(7, -1)
     n = len(sigma) - _MINUTES
 
@@ -153,7 +170,7 @@ def _frames(market: SampleMarket, draws: _Draws, first_day: int) -> tuple[pl.Dat
 
     # The spread in ticks: what a maker wants for the minute's risk, at least one tick.
     ticks = 1 + np.floor(-np.log1p(-flow[0]) * 1.6 * (sigma * mid * per_tick) ** 0.5 / 3).astype(np.int64)
-    bid = np.floor(mid * per_tick - (ticks - 1) / 2).astype(np.int64)
+    bid = np.maximum(1, np.floor(mid * per_tick - (ticks - 1) / 2).astype(np.int64))
     ask = bid + ticks
 
     # Trades at the open and at the close are at the quote's bid or ask; in between the path is a bridge.
@@ -175,7 +192,6 @@ def _frames(market: SampleMarket, draws: _Draws, first_day: int) -> tuple[pl.Dat
         market.daily_volume / _MINUTES * shape * week[:, None] * daily * clusters * factor * np.exp(_LOG_VARIANCE / 2)
     )
     surprise = 0.55 + 0.45 * np.abs(draws.step)  # the mean of |t| with 4 degrees of freedom is 1
-    per_lot = round(1 / float(market.lot))
     volume = np.maximum(1, np.rint((rate * surprise).ravel()[:n] * per_lot))
 
     # Displayed size: about a third of a minute's volume, independent on both sides.
@@ -239,11 +255,13 @@ def ensure_sample(data_dir: str | Path, say: Callable[[str], object] | None = No
             "`fillwright data import` and `download` bring real data)"
         )
     store.data_dir.mkdir(parents=True, exist_ok=True)
-    partial = store.data_dir / ".sample.partial"
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = store.data_dir / f".sample.{os.getpid()}.partial"
     try:
         write_sample(partial)
         (partial / f"venue={VENUE}").replace(store.data_dir / f"venue={VENUE}")
+    except OSError:
+        if not store.exists():  # else another process was quicker: what it made is the same
+            raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return True

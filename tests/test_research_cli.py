@@ -39,7 +39,7 @@ def test_import_list_and_check_agree(tmp_path: Path) -> None:
     assert checked == {**imported, "ok": True, "problems": []}
     shown = call("check", *store).stdout
     assert "gap of 3 min, 2025-01-01T00:02 to 2025-01-01T00:05" in shown
-    assert "1 datasets are sound" in shown
+    assert "checked 1: all sound" in shown
 
 
 def test_options_of_the_import_reach_it(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_broken_data_is_told_with_exit_code_1(tmp_path: Path) -> None:
     assert result.return_value == 1
     assert "is not what was stored: rows, times or content differ" in result.stdout
     assert "is not readable" in result.stdout
-    assert "1 of 1 datasets are broken" in result.stdout
+    assert "checked 1: 1 broken" in result.stdout
     (finding,) = answer("check", "--data-dir", tmp_path)
     assert not finding["ok"]
     assert len(finding["problems"]) == 2
@@ -97,6 +97,8 @@ def test_the_sample_is_labelled(tmp_path: Path) -> None:
         ("import no.csv --symbol A --venue v --tick nought", 1, "tick must be a decimal number"),
         ("import no.csv --symbol A --venue v --timezone Mars", 1, "timezone must be a name"),
         ("sample --daily-vol 0", 1, "daily_vol must be a finite number above 0"),
+        ("sample --tick 0.3", 1, "tick must be one part in a whole number, such as 0.001, was 0.3"),
+        ("sample --start-price 0.1", 1, "start_price must be at least 200 ticks of 0.001, was 0.1"),
         ("sample --start yesterday", 1, "start must be a date such as 2025-01-31"),
         ("check", 1, "no such market data in data: get real data with"),
         ("download --symbol A/B --start 2025-13-01", 1, "start must be a date"),

@@ -79,6 +79,8 @@ def test_longer_bars_are_put_together_from_shorter_ones(reader: DataReader) -> N
         (parse_ns("2025-02-01"), parse_ns("2025-02-01T00:05"), 6.4, 6.9, 6.4, 6.9, 50.0),
     ]
     assert len(reader.bars("ATOM/USDT", "5m", parse_ns("2025-02-01"))) == 1
+    with pytest.raises(DataError, match="no 5m bar opens in 2025-01-31T23:58 to 2025-01-31T23:59"):
+        reader.bars("ATOM/USDT", "5m", JANUARY, JANUARY + MINUTE_NS)
     with pytest.raises(DataError, match="no ohlcv_30s data for ATOM/USDT"):
         reader.read_ohlcv("ATOM/USDT", "30s")
 

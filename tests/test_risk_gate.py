@@ -298,7 +298,8 @@ def test_the_switch_of_the_limits_is_watched(tmp_path: Path) -> None:
     ],
 )
 def test_a_limit_that_is_not_set_refuses_and_is_named(missing: str, rules: list[str]) -> None:
-    decision = gate_with(**{missing: None}).check(order(qty=1.0), 0)
+    changes: dict[str, Any] = {missing: None}
+    decision = gate_with(**changes).check(order(qty=1.0), 0)
     assert breached(decision) == rules
     assert f"no limit {missing} is set" in (decision.reason or "")
 
