@@ -92,7 +92,8 @@ class BacktestEngine:
 
         desk = Desk(market, venue.tape, self._gate, venue.settings, on_fill, on_report)
         for visited, (k, decide) in enumerate(self._agenda(desk)):
-            desk.play(k)
+            if desk.next_bar(k - 1) == k:
+                desk.play(k)
             if visited % 512 == 0:
                 self._on_progress(k)
             if decide is not None:
@@ -181,6 +182,7 @@ class BacktestEngine:
         keywords: dict[str, Any] = {"instrument": self._instrument, "seed": self._seed}
         if self._execution is None:
             return MarketOrderExecutor(strategy_id, **keywords)
+        keywords["volumes"] = self._venue.volumes
         return executor(algo.algo_type, strategy_id, **self._execution.defaults(algo.algo_type), **keywords)
 
     def _refusal(self, intent: OrderIntent, name: str, now_ns: int, price: float, reason: str) -> ExecutionReport:

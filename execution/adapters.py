@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from core.clock import Clock
 from core.contracts import OrderIntent
-from execution.base import BaseExecutor
 from execution.contracts import ExecutionAlgorithm
+
+if TYPE_CHECKING:
+    from execution.base import BaseExecutor
 
 T = TypeVar("T")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,20 @@ if TYPE_CHECKING:
     from execution.tca import ExecutionCost, Pooled
 
 DEFAULT_REPORTS: Final = Path("var/backtest/executions.ndjson")
+TABLE_STYLE: Final[dict[str, Any]] = {
+    "box": None,
+    "padding": (0, 2, 0, 0),
+    "pad_edge": False,
+    "header_style": "bold",
+    "title_justify": "left",
+    "title_style": "bold",
+}
+_TITLES: Final = {
+    "arrival": "the arrival price",
+    "vwap": "VWAP",
+    "vwap_own": "VWAP with our volume",
+    "twap": "TWAP",
+}
 _FILTERS: Final = {"strategy": "strategy_id", "symbol": "symbol", "algo": "algo_type"}
 
 
@@ -72,13 +87,16 @@ def command(
         print_json(_document(reports, output, costs, dear, settings))
         return
     screen = console()
-    screen.print(_summary_table(costs, reports))
+    screen.print(f"cost of execution: {reports}", style="bold", markup=False, soft_wrap=True)
+    screen.print(_summary_table(costs))
     if dear:
+        screen.print()
         screen.print(_worst_table(dear))
+    screen.print()
     for line in [*remarks(costs), *foot]:
         screen.print(line, style="dim", markup=False)
     if output is not None:
-        screen.print(f"{len(costs)} executions written to {output}", markup=False)
+        screen.print(f"{len(costs)} executions written to {output}", markup=False, soft_wrap=True)
 
 
 def read_costs(path: Path) -> tuple[list[ExecutionCost], list[dict[str, Any]]]:
@@ -103,7 +121,8 @@ def write_costs(path: Path, costs: Sequence[ExecutionCost]) -> None:
 
     from execution.reports import whole_file
 
-    frame = pl.DataFrame([row(cost) for cost in costs], infer_schema_length=None)
+    may_be_none: dict[str, Any] = {"end_ts_ns": pl.Int64, "unfilled_reason": pl.String}
+    frame = pl.DataFrame([row(cost) for cost in costs], schema_overrides=may_be_none)
     frame = frame.with_columns(pl.selectors.float().fill_nan(None))
     with whole_file(path) as partial:
         if path.suffix == ".parquet":
@@ -163,11 +182,13 @@ def worst_of(costs: Iterable[ExecutionCost], count: int) -> list[ExecutionCost]:
 
 
 def remarks(costs: Sequence[ExecutionCost]) -> list[str]:
-    """What a reader of the table must know: every flag with its count, and sums over different currencies."""
+    """What a reader of the table must know: why quantity was left, every flag with its count, mixed currencies."""
     from execution.tca import FLAGS
 
     counts = {flag: sum(flag in cost.flags for cost in costs) for flag in FLAGS}
-    lines = [f"{count} of {len(costs)}: {FLAGS[flag]}" for flag, count in counts.items() if count]
+    reasons = Counter(cost.unfilled_reason for cost in costs if cost.unfilled_reason)
+    lines = [f"{count} of {len(costs)} not filled to the end: {reason}" for reason, count in reasons.most_common(5)]
+    lines += [f"{count} of {len(costs)}: {FLAGS[flag]}" for flag, count in counts.items() if count]
     currencies = sorted({cost.symbol.partition("/")[2] for cost in costs})
     if len(currencies) > 1:
         named = ", ".join(name or "unknown" for name in currencies)
@@ -197,75 +218,77 @@ def _groups(costs: Sequence[ExecutionCost]) -> dict[str, Pooled]:
     return groups | ({"all": pooled(costs)} if len(names) > 1 else {})
 
 
-def _summary_table(costs: Sequence[ExecutionCost], path: Path) -> Table:
+def _summary_table(costs: Sequence[ExecutionCost]) -> Table:
     """Measures down, algorithms across: fits a narrow terminal, and the parts stand under their sum."""
     from rich.table import Table
 
-    from execution.tca import PARTS
+    from execution.tca import BENCHMARKS, PARTS
 
     groups = _groups(costs)
-    table = Table(title=f"Cost of execution: {path}", title_justify="left", title_style="bold")
+    table = Table(**TABLE_STYLE)
     table.add_column("positive is worse", no_wrap=True)
     table.add_column("unit", style="dim", no_wrap=True)
     for name in groups:
         table.add_column(name, justify="right", no_wrap=True)
 
-    def line(label: str, unit: str, cells: Iterable[str], *, style: str = "", last: bool = False) -> None:
-        table.add_row(label, unit, *cells, style=style, end_section=last)
+    def line(label: str, unit: str, cells: Iterable[str], *, style: str = "") -> None:
+        table.add_row(label, unit, *cells, style=style)
 
     pools = list(groups.values())
-    money = _currency(costs)
+    currency = _currency(costs)
     line("executions", "", (f"{pool.executions:,}" for pool in pools))
     if any(pool.measured < pool.executions for pool in pools):
         line("  with known shortfall", "", (f"{pool.measured:,}" for pool in pools))
-    line("paper notional", money, (amount(pool.notional) for pool in pools))
+    line("paper notional", currency, (money(pool.notional) for pool in pools))
     line("filled", "%", (percent(pool.fill_rate) for pool in pools))
-    line("passive (maker)", "% of filled", (percent(pool.maker_share) for pool in pools))
-    line("of market volume", "%", (percent(pool.participation, 2) for pool in pools))
-    line("duration, median", "min:s", (clock(pool.duration_s) for pool in pools), last=True)
-
+    line("passive (maker)", "% of fills", (percent(pool.maker_share) for pool in pools))
+    line("of market volume", "%", (percent(pool.participation, 3) for pool in pools))
+    line("duration, median", "min:s", (clock(pool.duration_s) for pool in pools))
+    table.add_row()
     line("implementation shortfall", "bps", (bps(pool.shortfall_bps) for pool in pools), style="bold")
     for part in PARTS:
         line(f"  {part}", "bps", (bps(getattr(pool.parts_bps, part)) for pool in pools))
-    line("shortfall in money", money, (amount(pool.shortfall) for pool in pools), last=True)
-
-    titles = {
-        "arrival": "arrival",
-        "vwap": "interval VWAP",
-        "vwap_own": "VWAP with own volume",
-        "twap": "interval TWAP",
-    }
-    for name, title in titles.items():
-        line(f"fills against {title}", "bps", (bps(pool.against[name].bps) for pool in pools))  # type: ignore[index]
+    line("the same in money", currency, (money(pool.shortfall) for pool in pools))
+    table.add_row()
+    for name in BENCHMARKS:
+        line(f"fills against {_TITLES[name]}", "bps", (bps(pool.against[name].bps) for pool in pools))
     return table
 
 
 def _worst_table(costs: Sequence[ExecutionCost]) -> Table:
     from rich.table import Table
 
-    from execution.tca import PARTS
-
-    title = f"The {len(costs)} executions that cost the most money (bps of paper notional)"
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title="the executions that cost the most money", **TABLE_STYLE)
     table.add_column("start, UTC", no_wrap=True)
-    for name in ("execution", "symbol", "side", "algo"):
-        table.add_column(name, overflow="fold")
-    for name in ("filled %", _currency(costs) or "money", "bps", *PARTS):
+    table.add_column("execution", min_width=10, overflow="fold")
+    several = len({cost.symbol for cost in costs}) > 1
+    table.add_column("symbol, side, by" if several else "side, by", no_wrap=True)
+    for name in ("filled %", _currency(costs) or "money", "bps"):
         table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("mostly", min_width=12)
     for cost in costs:
-        shares = cost.parts.bps(cost.notional)
         table.add_row(
-            _moment(cost.start_ts_ns)[:16],
+            _moment(cost.start_ts_ns)[:16].replace("T", " "),
             cost.execution_id,
-            cost.symbol,
-            cost.side,
-            cost.algo_type,
+            f"{cost.symbol + ' ' if several else ''}{cost.side} {cost.algo_type}",
             percent(cost.fill_rate),
-            amount(cost.shortfall),
+            money(cost.shortfall),
             bps(cost.shortfall_bps),
-            *(bps(part) for part in shares),
+            _mostly(cost),
         )
     return table
+
+
+def _mostly(cost: ExecutionCost) -> str:
+    """The largest part of a shortfall, in basis points."""
+    from execution.tca import PARTS
+
+    shares = cost.parts.bps(cost.notional)
+    known = [(share, name) for name, share in zip(PARTS, shares, strict=True) if share > 0]
+    if not known:
+        return ""
+    share, name = max(known)
+    return f"{name} {bps(share)}"
 
 
 def _document(
@@ -314,19 +337,19 @@ def _currency(costs: Sequence[ExecutionCost]) -> str:
 
 
 def bps(value: float) -> str:
-    """For tables: two decimals, a dash for unknown, and no minus before a zero."""
-    return "–" if value != value else f"{round(value, 2) + 0.0:,.2f}"
+    """Basis points for tables: two decimals, a dash for unknown, and no minus before a zero."""
+    return "-" if value != value else f"{round(value, 2) + 0.0:,.2f}"
 
 
-def amount(value: float) -> str:
-    """Money for tables."""
-    return bps(value)
+def money(value: float) -> str:
+    """Money for tables: cents up to ten thousand."""
+    return f"{value:,.0f}" if abs(value) >= 1e4 else bps(value)
 
 
 def percent(share: float, digits: int = 1) -> str:
     """A share as per cent; what is not quite 100 % never reads 100."""
     if share != share:
-        return "–"
+        return "-"
     text = f"{100 * share:.{digits}f}"
     return f">{100 - 10**-digits:.{digits}f}" if share < 1 and float(text) >= 100 else text
 
@@ -334,7 +357,7 @@ def percent(share: float, digits: int = 1) -> str:
 def clock(seconds: float) -> str:
     """Minutes and seconds."""
     if seconds != seconds:
-        return "–"
+        return "-"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}"
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from core import ids, topics
 from core.bus import BusProto
+from core.chance import uniform
 from core.clock import Clock, WallClock
 from core.contracts import FillEvent, OrderIntent, sign
 from core.instrument import Instrument
+from execution.adapters import until
 from execution.children import Parent
-from execution.contracts import AlgoType, ExecutionAlgorithm, Label
+from execution.contracts import AlgoType, ExecutionAlgorithm, ExecutionReport, Label
+from execution.events import Market, Wake
 from execution.params import Common, read
-from execution.parent import Algorithm, ParentOrder, Terms
-from execution.plan import Completion, Plan, View
+from execution.parent import END_OF_HORIZON, Algorithm, ParentOrder, Schedule, Terms
+from execution.plan import Completion, Curve, Plan, View
 from execution.tracking import Tracker
 
 COMPLETIONS = {word.name.lower(): word for word in Completion}
@@ -64,6 +68,17 @@ class BaseExecutor(ABC):
                 yield fill
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a schedule may depend on besides parameters and terms."""
+
+    symbol: str
+    instrument: Instrument
+    side: int
+    min_lots: int
+    seed: tuple[object, ...]
+
+
 class RuleExecutor(BaseExecutor):
     """An executor whose algorithm is a rule over integers: how many lots are due by now?
 
@@ -92,12 +107,17 @@ class RuleExecutor(BaseExecutor):
         self.seed = seed
         self.defaults = defaults
         self._planned = 0
+        self._machines: dict[str, ParentOrder] = {}
         self.params(ExecutionAlgorithm(self.algo_type, "-", "buy", 1.0, 60))  # refuses wrong defaults here and now
 
     @staticmethod
     @abstractmethod
-    def due(plan: Plan, view: View) -> int:
+    def due(plan: Plan, curve: Curve, view: View) -> int:
         """The rule: lots due by now."""
+
+    @abstractmethod
+    def schedule(self, params: Any, terms: Terms, facts: Facts) -> Schedule:
+        """The plan under these terms. Raises ValueError where they cannot be met."""
 
     def params(self, algo: ExecutionAlgorithm) -> Any:
         """The parent's parameters, a `params_type`: this executor's defaults, overridden by `algo.params`.
@@ -105,10 +125,6 @@ class RuleExecutor(BaseExecutor):
         Raises ValueError naming the parameter, with the valid names where it is unknown.
         """
         return read(self.params_type, self.algo_type, self.defaults, algo.params)
-
-    @abstractmethod
-    def plan(self, params: Any, terms: Terms, *, side: int, min_lots: int) -> Plan:
-        """The plan under these terms. Raises ValueError where they cannot be met."""
 
     def start(
         self,
@@ -121,25 +137,71 @@ class RuleExecutor(BaseExecutor):
         price: float | None = None,
     ) -> ParentOrder:
         """A parent order ready to be driven. `price` (near the market) tells how many lots the venue's minimum is."""
-        self._expect(algo)
+        if algo.algo_type != self.algo_type:
+            raise ValueError(f"algo_type must be {self.algo_type} for {type(self).__name__}, was {algo.algo_type}")
         params = self.params(algo)
         instrument = self.instrument or default_instrument(algo.symbol)
+        price = price if price is not None else self.price_of(algo, params)
         parent = self._parent(algo, params, start_ns, execution_id, parent_intent_id, venue)
-        price = price if price is not None else self._price(algo, params)
-        min_lots = instrument.min_lots(price) if price is not None else 1
-        side = sign(algo.side)
+        facts = Facts(
+            symbol=algo.symbol,
+            instrument=instrument,
+            side=sign(algo.side),
+            min_lots=1 if price is None else instrument.min_lots(price),
+            seed=(self.seed, parent.execution_id),
+        )
         algorithm = Algorithm(
             due=self.due,
-            plan=lambda terms: self.plan(params, terms, side=side, min_lots=min_lots),
+            schedule=lambda terms: self.schedule(params, terms, facts),
+            draw=lambda number: uniform(*facts.seed, "clip", number),
             retries=params.retries,
             retry_ms=round(params.retry_seconds * 1000),
             pull_on_pause=params.pull_on_pause,
         )
-        return ParentOrder(parent, instrument, algorithm, self._terms(algo, params, instrument))
+        return ParentOrder(parent, instrument, algorithm, _terms(algo, params, instrument, parent.start_ns, price))
 
-    def _expect(self, algo: ExecutionAlgorithm) -> None:
-        if algo.algo_type != self.algo_type:
-            raise ValueError(f"algo_type must be {self.algo_type} for {type(self).__name__}, was {algo.algo_type}")
+    def price_of(self, algo: ExecutionAlgorithm, params: Common) -> float | None:
+        """The current mid, else the parent's limit, else None."""
+        quoted = self.quotes(algo.symbol) if self.quotes is not None else None
+        return quoted if quoted is not None else params.limit_price
+
+    def first_children(self, algo: ExecutionAlgorithm) -> list[OrderIntent]:
+        """What the machine sends at its start; the machine stays with this executor, by its execution id.
+
+        Raises ValueError where a resting child has no price: neither `quotes` nor `params["limit_price"]` gives one.
+        """
+        now_ns = self.clock.now_ns()
+        machine = self.start(algo, start_ns=now_ns)
+        price = self.price_of(algo, self.params(algo))
+        if price is None:
+            raise _no_price(algo)
+        instrument = self.instrument or default_instrument(algo.symbol)
+        machine.on(Market(now_ns, instrument.ticks(price), instrument.ticks_up(price)), now_ns)
+        intents = list(machine.on(Wake(), max(now_ns, machine.parent.start_ns)).commands)
+        self._machines[machine.parent.execution_id] = machine
+        self._track(algo, machine.parent, intents)
+        return intents
+
+    def machine(self, execution_id: str) -> ParentOrder:
+        """The machine behind `first_children`. Raises ValueError for an execution that has none here."""
+        if execution_id not in self._machines:
+            raise ValueError(f"execution_id {execution_id!r} was not started by this executor")
+        return self._machines[execution_id]
+
+    def instrument_of(self, execution_id: str) -> Instrument:
+        return self.instrument or default_instrument(self.tracker(execution_id).parent.symbol)
+
+    async def _monitor_fills(self, bus: BusProto, execution_id: str) -> ExecutionReport:
+        """Follows the fills of a planned execution until all is filled or its time is over.
+
+        Then `tracker(execution_id).cancels(now)` has the cancels for what is still open.
+        """
+        tracker = self.tracker(execution_id)
+        async for fill in until(self.track_fills(bus, execution_id), self.clock, tracker.end_ns):
+            tracker.on_fill(fill)
+            if tracker.complete:
+                return tracker.report(end_ns=fill.ts_fill_ns, status="completed")
+        return tracker.report(end_ns=tracker.end_ns, status="cancelled", reason=END_OF_HORIZON)
 
     def _parent(
         self,
@@ -164,41 +226,14 @@ class RuleExecutor(BaseExecutor):
             venue=venue,
         )
 
-    def _terms(self, algo: ExecutionAlgorithm, params: Common, instrument: Instrument) -> Terms:
-        quantity = instrument.lots(algo.total_quantity)
-        if quantity == 0:
-            raise ValueError(
-                f"total_quantity {algo.total_quantity} is less than one lot of {instrument.lot} {algo.symbol}: "
-                f"the least is {instrument.qty(1)}"
-            )
-        limit = 0
-        if params.limit_price is not None:
-            to_ticks = instrument.ticks if algo.side == "buy" else instrument.ticks_up
-            limit = to_ticks(params.limit_price)
-        return Terms(quantity=quantity, horizon_ms=algo.duration_seconds * 1000, limit_ticks=limit)
-
-    def _price(self, algo: ExecutionAlgorithm, params: Common) -> float | None:
-        quoted = self.quotes(algo.symbol) if self.quotes is not None else None
-        return quoted if quoted is not None else params.limit_price
-
 
 def default_instrument(symbol: str) -> Instrument:
     """The grid of a symbol about which nobody has said anything: 0.0001 for lots, 0.00000001 for prices."""
     return Instrument(symbol, tick="0.00000001", lot="0.0001")
 
 
-def feasible_slices(terms: Terms, wanted: int, min_lots: int) -> int:
-    """As many slices as wanted, or as many as get the venue's minimum each: fewer and larger, never one burst.
-
-    Raises ValueError where not even one slice does.
-    """
-    if terms.quantity < min_lots:
-        raise ValueError(f"the quantity of {terms.quantity} lots is below the venue's minimum of {min_lots} lots")
-    return max(1, min(wanted, terms.quantity // min_lots, terms.horizon_ms))
-
-
 def common_plan(params: Common, terms: Terms) -> dict[str, Any]:
-    """The fields of a plan that follow from the policies, the same for every algorithm."""
+    """The fields of a plan that follow from terms and policies, the same for every algorithm."""
     return {
         "quantity": terms.quantity,
         "horizon_ms": terms.horizon_ms,
@@ -207,4 +242,37 @@ def common_plan(params: Common, terms: Terms) -> dict[str, Any]:
         "completion": COMPLETIONS[params.completion],
         "extend_ms": round(params.extend_seconds * 1000),
         "stale_ms": round(params.stale_seconds * 1000),
+        "cap_ppm": 0 if params.max_participation is None else ratio_ppm(params.max_participation),
     }
+
+
+def ratio_ppm(rate: float, *, of_total: bool = True) -> int:
+    """Own per others' lots, in millionths: r / (1 - r) for a share r of all volume, r for one of others' volume."""
+    return round((rate / (1 - rate) if of_total else rate) * 1_000_000)
+
+
+def _terms(
+    algo: ExecutionAlgorithm, params: Common, instrument: Instrument, start_ns: int, price: float | None
+) -> Terms:
+    wanted = algo.total_quantity
+    if params.quantity_currency == "quote":
+        if price is None:
+            raise _no_price(algo)
+        wanted = algo.total_quantity / (price * instrument.multiplier)
+    quantity = instrument.lots(wanted)
+    if quantity == 0:
+        raise ValueError(
+            f"total_quantity {wanted} is less than one lot of {instrument.lot} {algo.symbol}: "
+            f"the least is {instrument.qty(1)}"
+        )
+    limit = 0
+    if params.limit_price is not None:
+        to_ticks = instrument.ticks if algo.side == "buy" else instrument.ticks_up
+        limit = to_ticks(params.limit_price)
+    return Terms(quantity=quantity, horizon_ms=algo.duration_seconds * 1000, limit_ticks=limit, start_ns=start_ns)
+
+
+def _no_price(algo: ExecutionAlgorithm) -> ValueError:
+    return ValueError(
+        f"{algo.algo_type} of {algo.symbol} needs a price: give quotes= to the executor, or limit_price in params"
+    )

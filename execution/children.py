@@ -60,7 +60,8 @@ class Child:
     slice_idx: int
     lots: int
     marketable: bool
-    limit_price: float | None
+    limit_ticks: int  # 0: a market order
+    level: int = 0
     filled: int = 0
     total: int | None = None  # the venue's cumulative quantity at its close
     standing: Standing = Standing.SENT
@@ -133,3 +134,5 @@ class Children:
         self.reserved += child.reserved - before
         if child.reserved == 0:
             self._live.pop(child.intent_id, None)
+        else:  # again, where a venue reports more filled than it was asked for
+            self._live.setdefault(child.intent_id, child)

@@ -158,6 +158,7 @@ class Desk:
                 seat = self._owners[event.intent_id]
                 if self._gate is not None:
                     self._gate.on_closed(event)
+            self._show(seat, seen_bar, now_ns)
             self._deliver(seat, event, now_ns, seen_bar)
 
     def _deliver(self, seat: _Seat, event: Event, now_ns: int, seen_bar: int) -> None:
@@ -218,6 +219,6 @@ class Desk:
                 benchmark_twap=self._tape.twap(first, last),
                 spread_bps=float(2e4 * half.mean() / seat.arrival_price),
                 market_volume=volume,
-                settings=self._settings,
+                settings={**self._settings, **report.settings},
             )
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core import checks
 from core.contracts import FillEvent, OrderClosed, OrderEvent, OrderIntent, RiskDecision
 
 
@@ -14,11 +15,12 @@ class Wake:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """The market as of `ts_ns`: best bid and ask in ticks."""
+    """The market as of `ts_ns`: best bid and ask in ticks, and all lots that have traded since some fixed moment."""
 
     ts_ns: int
     bid_ticks: int
     ask_ticks: int
+    tape_lots: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,20 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Amend:
-    """New total quantity (lots), new end (ns) or new limit (ticks, 0: none); None leaves a thing as it is."""
+    """New total quantity (lots), new end (ns) or new limit (ticks, 0: none); None leaves a thing as it is.
+
+    Raises ValueError for a quantity below 1, which is a `Cancel`, and for a limit below 0.
+    """
 
     quantity: int | None = None
     end_ns: int | None = None
     limit_ticks: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.quantity is not None:
+            checks.positive("quantity", self.quantity)
+        if self.limit_ticks is not None:
+            checks.not_negative("limit_ticks", self.limit_ticks)
 
 
 Event = (

@@ -11,16 +11,31 @@ from execution.base import BaseExecutor, RuleExecutor
 from execution.children import Parent
 from execution.contracts import AlgoType, ExecutionAlgorithm
 from execution.desk import Worked
+from execution.profile import VolumeHistory
 from execution.scheduled import ScheduledParent
+from research.data_reader import DataReader
 
-_CLASSES: Final[dict[AlgoType, str]] = {"TWAP": "execution.twap:TWAPExecutor"}
+_CLASSES: Final[dict[AlgoType, str]] = {
+    "TWAP": "execution.twap:TWAPExecutor",
+    "VWAP": "execution.vwap:VWAPExecutor",
+    "Iceberg": "execution.iceberg:IcebergExecutor",
+    "POV": "execution.pov:POVExecutor",
+}
+_READ_HISTORY: Final = ("VWAP", "POV")
 
 
-def executor(algo_type: AlgoType, strategy_id: str, **arguments: Any) -> RuleExecutor:
-    """A fresh executor. Raises ValueError for an algorithm that there is no executor for, or wrong arguments."""
-    if algo_type not in _CLASSES:
-        raise ValueError(f"algo_type {algo_type} has no executor yet; there is one for {', '.join(_CLASSES)}")
+def executor(
+    algo_type: AlgoType,
+    strategy_id: str,
+    *,
+    data_reader: DataReader | None = None,
+    volumes: VolumeHistory | None = None,
+    **arguments: Any,
+) -> RuleExecutor:
+    """A fresh executor; past volumes come from `volumes`, else from the reader. Raises ValueError for bad arguments."""
     module, _, name = _CLASSES[algo_type].partition(":")
+    if algo_type in _READ_HISTORY:
+        arguments = {"data_reader": data_reader, "history": volumes, **arguments}
     made: RuleExecutor = getattr(import_module(module), name)(strategy_id, **arguments)
     return made
 

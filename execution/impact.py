@@ -46,9 +46,10 @@ class ImpactMemory:
         self._state: NDArray[np.float64] = np.zeros_like(_NODES)
         self._permanent = 0.0
 
-    def displacement(self) -> float:
-        """Where the price stands now, after the last `rest` or `trade`."""
-        return self._permanent + float(_WEIGHTS @ self._state)
+    def displacement(self, after: float = 0.0) -> float:
+        """Where the price stands `after` so many volume-days of rest since the last `rest` or `trade`."""
+        state = self._state if after == 0 else self._state * np.exp(-_RATES * after)
+        return self._permanent + float(_WEIGHTS @ state)
 
     def rest(self, volume_days: float) -> None:
         """Volume time passes in which we do not trade."""

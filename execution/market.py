@@ -1,15 +1,18 @@
 """The simulated market of one symbol on bars: our orders go in, fills and closes come out.
 
 An order that is in before a bar opens may trade in it. Takers trade at the open plus half the spread plus impact,
-resting orders where the market trades through them; all our orders together get one budget of a bar's volume, takers
-first, then in order of arrival, and what is left over waits for the next bar. Impact has a memory: what we did before
-moves the prices that our later orders meet, and wears off.
+resting orders where the market trades through them; all our orders together get one budget of a bar's volume (market
+orders first, then limits that cross, then resting ones, the best limit first, equal ones as they came), and what is
+left over waits for the next bar. Impact has a memory: what we did before moves the prices that our later orders meet,
+and wears off.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +21,19 @@ from core.bars import Bars
 from core.columns import plain, plain_ints
 from core.contracts import FillEvent, Liquidity, OrderClosed, OrderIntent, sign
 from core.instrument import Instrument
+from execution.conditions import running
 from execution.config import FillConfig
 from execution.events import Market
 from execution.fills import maker_price, maker_share, takes, volume_budget
 from execution.pressure import Pressure
 
 VenueEvent = FillEvent | OrderClosed
+_ROUNDING: Final = 1e-12  # relative: a price that is as near to a limit as this is at the limit
 
 
 @dataclass(slots=True)
 class _Working:
-    """An order of ours in the market. `rested`: it has been in the book before the present bar opened."""
+    """An order of ours in the market. `rested`: it has stood in the book, passive, before the present bar opened."""
 
     intent: OrderIntent
     side: int
@@ -60,15 +65,17 @@ class BarMarket:
         self._open_ns, self._close_ns = plain_ints(bars.ts_open_ns), plain_ints(bars.ts_close_ns)
         self._open, self._high, self._low = plain(bars.open), plain(bars.high), plain(bars.low)
         self._close, self._volume, self._half = plain(bars.close), plain(bars.volume), plain(half_spread)
+        self._tape = plain(running(bars.volume) / instrument.qty(1))
         self._pressure = pressure
         self._fills = fills
         self._lot = instrument.qty(1)
         self._tick = instrument.price(1)
         self._working: dict[str, _Working] = {}
         self._bar = -1
+        self._quoted_bar = -2
+        self._quote = Market(0, 0, 0)
         self._left_of_bar = 0
         self._net = 0
-        self._took: set[str] = set()
 
     @property
     def busy(self) -> bool:
@@ -80,21 +87,27 @@ class BarMarket:
         return undisturbed * (1 + self._pressure.displacement(k + 1))
 
     def quote(self, k: int) -> Market:
-        """What can be seen of the market at the close of bar k."""
+        """What can be seen of the market at the close of bar k, which is the last one known."""
+        if k != self._quoted_bar:
+            self._quoted_bar = k
+            self._quote = self._quote_of(k)
+        return self._quote
+
+    def _quote_of(self, k: int) -> Market:
         mid, half = self.mid(k), self._half[max(k, 0)]
         ts_ns = self._close_ns[k] if k >= 0 else self._open_ns[0]
         # the nudge of a millionth of a tick keeps a price that is on the grid where it is
         bid = math.floor((mid - half) / self._tick + 1e-6)
         ask = math.ceil((mid + half) / self._tick - 1e-6)
-        return Market(ts_ns, max(bid, 1), max(ask, 1))
+        return Market(ts_ns, max(bid, 1), max(ask, 1), int(self._tape[k + 1]))
 
     def submit(self, intent: OrderIntent, now_ns: int) -> OrderClosed | None:
         """Takes an order into the market; gives back its close where the venue's filters reject it."""
         first_bar = int(np.searchsorted(self.bars.ts_open_ns, now_ns))
         lots = self.instrument.lots(intent.qty)
         near = intent.limit_price if intent.limit_price is not None else self.mid(first_bar - 1)
-        if not self.instrument.accepts(intent.qty, near) or self.instrument.qty(lots) != intent.qty:
-            reason = f"quantity {intent.qty} is off the lot {self.instrument.lot} or below the venue's minimum"
+        reason = self._refusal(intent, near)
+        if reason is not None:
             return OrderClosed(intent.intent_id, self.instrument.venue, "rejected", 0.0, now_ns, reason)
         self._working[intent.intent_id] = _Working(intent, sign(intent.side), lots, first_bar)
         return None
@@ -108,31 +121,21 @@ class BarMarket:
         """The open of bar k: orders whose time is over leave, takers trade."""
         self._bar = k
         self._net = 0
-        self._took.clear()
+        self._left_of_bar = volume_budget(self._volume[k], self._fills.max_participation, self._lot)
         if not self._working:
             return []
-        self._left_of_bar = volume_budget(self._volume[k], self._fills.max_participation, self._lot)
         now_ns = self._open_ns[k]
         events: list[VenueEvent] = []
-        takers: list[tuple[_Working, int]] = []
+        crossing: list[_Working] = []
         base = self._open[k] * (1 + self._pressure.displacement(k))
         for order in list(self._working.values()):
-            expires = order.intent.expires_ts_ns
+            expires, limit = order.intent.expires_ts_ns, order.intent.limit_price
             if expires is not None and expires <= now_ns:
-                del self._working[order.intent.intent_id]
-                events.append(self._closed(order, "expired", now_ns))
-            elif order.first_bar <= k and not order.rested:
-                limit = order.intent.limit_price
-                lots = min(order.left, self._left_of_bar)
-                if lots > 0 and takes(order.side, limit, base, self._half[k]):
-                    lots = lots if limit is None else self._within_limit(order, limit, lots, takers)
-                    if lots > 0:
-                        self._left_of_bar -= lots
-                        takers.append((order, lots))
-        self._net = sum(order.side * lots for order, lots in takers)
-        for order, lots in takers:
+                events.append(self._expire(order, expires))
+            elif order.first_bar <= k and not order.rested and takes(order.side, limit, base, self._half[k]):
+                crossing.append(order)
+        for order, lots in self._takers(_best_first(crossing, base)):
             events.append(self._fill(order, lots, self._take_price(order.side, self._net), now_ns, "taker"))
-            self._took.add(order.intent.intent_id)
         return events
 
     def close(self, k: int) -> list[VenueEvent]:
@@ -144,22 +147,27 @@ class BarMarket:
         if self._working:
             shift = 1 + self._pressure.displacement(k)
             open_price, high, low = self._open[k] * shift, self._high[k] * shift, self._low[k] * shift
-            for order in list(self._working.values()):
-                limit = order.intent.limit_price
-                if order.first_bar > k or limit is None or order.intent.intent_id in self._took:
+            room = {1: self._left_of_bar, -1: self._left_of_bar}  # what traded beyond a limit is there once for all
+            for order in _best_first(self._working.values(), open_price):
+                limit, expires = order.intent.limit_price, order.intent.expires_ts_ns
+                if expires is not None and expires < now_ns:  # nobody knows what traded before its time was over
+                    events.append(self._expire(order, expires))
                     continue
+                if order.first_bar > k or limit is None:
+                    continue
+                if not order.rested and takes(order.side, limit, open_price, self._half[k]):
+                    continue  # a taker: what it did not get at the open, or came too late for, waits for the next one
                 share = maker_share(order.side, limit, high, low, self._tick, self._fills.limit_rule)
                 budget = volume_budget(self._volume[k] * share, self._fills.max_participation, self._lot)
-                lots = min(order.left, self._left_of_bar, budget)
+                room[order.side] = min(room[order.side], budget)
+                lots = min(order.left, self._left_of_bar, room[order.side])
                 if lots > 0:
                     self._left_of_bar -= lots
+                    room[order.side] -= lots
                     self._net += order.side * lots
                     price = maker_price(order.side, limit, open_price, rested=order.rested)
                     events.append(self._fill(order, lots, price, now_ns, "maker"))
                 order.rested = True
-            for name in self._took:
-                if name in self._working and self._working[name].intent.limit_price is not None:
-                    self._working[name].rested = True
         if self._net:
             self._pressure.traded(k, self._net * self._lot)
         return events
@@ -170,12 +178,28 @@ class BarMarket:
         average = self._pressure.charge(k, net * self._lot)
         return self._open[k] * (1 + average) + side * self._half[k]
 
-    def _within_limit(self, order: _Working, limit: float, lots: int, takers: list[tuple[_Working, int]]) -> int:
+    def _takers(self, crossing: list[_Working]) -> list[tuple[_Working, int]]:
+        """How many lots each crossing order takes, all at one price; sets the net of them.
+
+        As the best limits come first, whoever joins later keeps the price within his own limit, and so within theirs.
+        """
+        takers: list[tuple[_Working, int]] = []
+        for order in crossing:
+            lots = min(order.left, self._left_of_bar)
+            limit = order.intent.limit_price
+            if limit is not None:
+                lots = self._within_limit(order.side, limit, lots)
+            if lots > 0:
+                self._left_of_bar -= lots
+                self._net += order.side * lots
+                takers.append((order, lots))
+        return takers
+
+    def _within_limit(self, side: int, limit: float, lots: int) -> int:
         """The most lots whose price is not beyond the limit, given who takes before."""
-        others = sum(other.side * taken for other, taken in takers)
 
         def fits(count: int) -> bool:
-            return order.side * (limit - self._take_price(order.side, others + order.side * count)) >= 0
+            return side * (limit - self._take_price(side, self._net + side * count)) >= -_ROUNDING * limit
 
         if fits(lots):
             return lots
@@ -211,6 +235,34 @@ class BarMarket:
             {**intent.meta, "half_spread": half_spread, "impact": impact},
         )
 
+    def _refusal(self, intent: OrderIntent, near: float) -> str | None:
+        """What the venue's filters say against an order, at its limit or near this price."""
+        venue, limit = self.instrument, intent.limit_price
+        if venue.qty(venue.lots(intent.qty)) != intent.qty:
+            return f"quantity {intent.qty} is off the lot of {venue.lot}"
+        if limit is not None and venue.price(venue.ticks(limit)) != limit:
+            return f"price {limit} is off the tick of {venue.tick}"
+        if not venue.accepts(intent.qty, near):
+            return (
+                f"quantity {intent.qty}, worth {venue.notional(intent.qty, near):.2f}, is below the minimum of "
+                f"{venue.min_qty} and {venue.min_notional:g} of notional"
+            )
+        return None
+
+    def _expire(self, order: _Working, now_ns: int) -> OrderClosed:
+        del self._working[order.intent.intent_id]
+        return self._closed(order, "expired", now_ns)
+
     def _closed(self, order: _Working, status: str, now_ns: int) -> OrderClosed:
         filled = self.instrument.qty(order.filled)
         return OrderClosed(order.intent.intent_id, self.instrument.venue, status, filled, now_ns)  # type: ignore[arg-type]
+
+
+def _best_first(orders: Iterable[_Working], price: float) -> list[_Working]:
+    """Market orders, then the limits that give most over this price; equal ones stay in order of arrival."""
+
+    def gives(order: _Working) -> float:
+        limit = order.intent.limit_price
+        return math.inf if limit is None else order.side * (limit - price)
+
+    return sorted(orders, key=gives, reverse=True)

@@ -7,21 +7,24 @@ filled and what may still fill, and never lets `filled + open + unknown` exceed 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from core import ids
 from core.contracts import FillEvent, OrderClosed, OrderEvent, OrderIntent, RiskDecision
 from core.instrument import Instrument
-from execution import rules
+from execution import rules, volume
 from execution.children import Child, Children, Parent, Standing, child_meta
 from execution.contracts import ExecutionReport, Status, average_price
 from execution.events import Amend, Cancel, Event, Market, OrderUnknown, Pause, Resume, Step, Wake
-from execution.plan import NO_MARKET, NS_PER_MS, Completion, Plan, Style, View
+from execution.plan import NO_MARKET, NS_PER_MS, Completion, Curve, Plan, Style, View
 from execution.states import ENDED, State, check_move
 
 END_OF_HORIZON: Final = "end of horizon"
+NO_DATA: Final = "no fresh market data"
+THIN: Final = "a slice traded less than the minimum volume"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,17 +34,28 @@ class Terms:
     quantity: int
     horizon_ms: int
     limit_ticks: int
+    start_ns: int
+
+
+class Schedule(NamedTuple):
+    """A plan, its curve where it has one, and what a report should say of where they come from."""
+
+    plan: Plan
+    curve: Curve = Curve()
+    notes: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Algorithm:
-    """How a parent is worked: the rule, and the plan that it follows under given terms.
+    """How a parent is worked: the rule, and the schedule that it follows under given terms.
 
-    `plan` raises ValueError where the terms cannot be met: fewer lots than the venue's minimum, say.
+    `schedule` raises ValueError where the terms cannot be met: fewer lots than the venue's minimum, say.
+    `draw`: a number in [0, 1) for each child, from the seed.
     """
 
-    due: Callable[[Plan, View], int]
-    plan: Callable[[Terms], Plan]
+    due: Callable[[Plan, Curve, View], int]
+    schedule: Callable[[Terms], Schedule]
+    draw: Callable[[int], float] = lambda _number: 0.0
     retries: int = 3
     retry_ms: int = 1000
     pull_on_pause: bool = True
@@ -63,7 +77,7 @@ class ParentOrder:
     def __init__(self, parent: Parent, instrument: Instrument, algorithm: Algorithm, terms: Terms) -> None:
         self.parent = parent
         self.state = State.PENDING
-        self.plan = algorithm.plan(terms)
+        self.plan, self.curve, self.notes = algorithm.schedule(terms)
         self.view = View()
         self.children = Children()
         self.quantity = terms.quantity
@@ -75,9 +89,13 @@ class ParentOrder:
         self._end_ns = parent.start_ns + terms.horizon_ms * NS_PER_MS
         self._now_ns = 0
         self._market_ns: int | None = None
+        self._tape = 0  # the market's cumulative lots, and where they stood when the present terms began
+        self._tape_before: int | None = None
+        self._held = False  # paused by request, and not by missing data
         self._slice = -1
         self._trouble = _Trouble()
-        self._waits_for_data = False
+        self._waits_for: str | None = None  # why it has paused by itself
+        self._pauses: Counter[str] = Counter()
         self._reason: str | None = None
         self._outcome = State.CANCELLED
         self._ended_ns: int | None = None
@@ -92,7 +110,12 @@ class ParentOrder:
     @property
     def listens(self) -> bool:
         """Whether it wants every market update, and not only the newest one before each wake-up."""
-        return self._waits_for_data
+        return self._waits_for == NO_DATA or self.plan.style in (Style.PEG, Style.REST_THEN_CROSS)
+
+    @property
+    def pause_reason(self) -> str | None:
+        """Why it is paused; None where it is not."""
+        return (self._waits_for or self._reason) if self.state is State.PAUSED else None
 
     def on(self, event: Event, now_ns: int) -> Step:
         """Takes one event. Repeated, late and foreign ones are harmless; time never runs backwards in here.
@@ -116,7 +139,7 @@ class ParentOrder:
             symbol=self.parent.symbol,
             total_quantity=total,
             filled_quantity=filled,
-            remaining_quantity=max(0.0, total - filled),
+            remaining_quantity=self._remaining(total),
             avg_fill_price=average_price(self._fills),
             total_fees=math.fsum(fill.fee for fill in self._fills),
             slices_completed=sum(1 for child in self.children if child.filled >= child.lots),
@@ -132,6 +155,7 @@ class ParentOrder:
             unfilled_reason=self._unfilled_reason(total, filled),
             denials=tuple(self._trouble.denials),
             fills=tuple(self._fills),
+            settings={**self.notes, **{f"paused, {why}": count for why, count in sorted(self._pauses.items())}},
         )
 
     # ---- hearing: what each event changes
@@ -140,14 +164,15 @@ class ParentOrder:
         """Nothing but the time has changed."""
 
     def _on_market(self, event: Market) -> None:
-        if self._market_ns is not None and event.ts_ns < self._market_ns:
+        one_sided = event.bid_ticks <= 0 or event.ask_ticks <= 0  # has no mid: as good as no data
+        if one_sided or (self._market_ns is not None and event.ts_ns < self._market_ns):
             return
         self._market_ns = event.ts_ns
         self.view.bid_ticks = event.bid_ticks
         self.view.ask_ticks = event.ask_ticks
-        if self._waits_for_data:
-            self._waits_for_data = False
-            self._move(State.WORKING)
+        self._tape = max(self._tape, event.tape_lots)
+        if self._waits_for == NO_DATA:
+            self._work_on()
 
     def _on_accepted(self, event: OrderEvent) -> None:
         child = self.children.get(event.intent_id)
@@ -164,7 +189,7 @@ class ParentOrder:
         child = self.children.get(event.intent_id)
         if child is None:
             return
-        asked = child.standing is Standing.CANCELLING
+        asked = child.cancels > 0
         if self.children.close(child, self._instrument.lots(event.cumulative_qty)):
             self._give_back(child)
             if event.status != "filled" and not asked:
@@ -174,13 +199,13 @@ class ParentOrder:
         if event.allowed:
             return
         reason = event.reason or "refused by the risk gate"
-        target = self._cancels.get(event.intent_id)
+        target = self._cancels.pop(event.intent_id, None)
         if target is not None and target.standing is Standing.CANCELLING:
             target.standing = Standing.OPEN
             self._trouble.no_cancel_before_ns = self._now_ns + self._algorithm.retry_ms * NS_PER_MS
             self._trouble.denials.append(f"{event.intent_id}: {reason}")
         child = self.children.get(event.intent_id)
-        if child is not None and child.standing is Standing.SENT and self.children.close(child, 0):
+        if child is not None and child.filled == 0 and self.children.close(child, 0):
             self._give_back(child)
             self._trouble.denials.append(f"{event.intent_id}: {reason}")
             self._refused(reason)
@@ -193,14 +218,17 @@ class ParentOrder:
     def _on_pause(self, event: Pause) -> None:
         if self.state in (State.PENDING, State.WORKING, State.CROSSING):
             self._move(State.PAUSED)
-        if self.state is State.PAUSED:
-            self._waits_for_data = False
+        if self.state in (State.PAUSED, State.AMENDING):
+            self._held = True
+            self._waits_for = None
             self._reason = event.reason
 
     def _on_resume(self, _event: Resume) -> None:
-        if self.state is State.PAUSED and not self._waits_for_data:
-            self._move(State.WORKING)
+        if self._held and self.state in (State.PAUSED, State.AMENDING):
+            self._held = False
             self._reason = None
+            if self.state is State.PAUSED:
+                self._move(State.WORKING)
 
     def _on_cancel(self, event: Cancel) -> None:
         if not self.ended and self.state is not State.CLOSING:
@@ -213,7 +241,7 @@ class ParentOrder:
         self._end_ns = self._end_ns if event.end_ns is None else event.end_ns
         self._limit_ticks = self._limit_ticks if event.limit_ticks is None else event.limit_ticks
         if self.state is not State.AMENDING:
-            self._waits_for_data = False
+            self._waits_for = None
             self._move(State.AMENDING)
 
     _HEAR: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
@@ -243,23 +271,66 @@ class ParentOrder:
             self._move(State.WORKING)
         if self.state not in (State.CLOSING, State.AMENDING) and self.view.now_ms >= self.plan.end_ms:
             self._close(State.CANCELLED, self._reason or END_OF_HORIZON)
+        if self._waits_for == THIN and (self._crossing_time() or not self._thin()):
+            self._work_on()
         if self.state is State.WORKING and self._crossing_time():
             self._move(State.CROSSING)
         self._ACT[self.state](self)
 
     def _work(self) -> None:
-        lots = rules.child_lots(self.plan, self._algorithm.due(self.plan, self.view), self.view)
-        if lots > 0:
-            self._send(lots, marketable=self.plan.style == Style.MARKET)
+        if self._thin():
+            self._pause_for(THIN)
+        elif self.plan.display:
+            self._show()
+        elif self.plan.style == Style.REST_THEN_CROSS and self._crossing_in_slice():
+            self._cross(self._due_lots())
+        else:
+            self._follow()
+            lots = self._due_lots()
+            if lots > 0:
+                self._send(lots, marketable=self.plan.style == Style.MARKET)
 
-    def _cross(self) -> None:
-        self._pull(resting_only=True)
+    def _due_lots(self) -> int:
+        plan, curve, view = self.plan, self.curve, self.view
+        room = rules.slice_room(plan, curve, view, self._slice)
+        return rules.child_lots(plan, self._algorithm.due(plan, curve, view), room, view)
+
+    def _show(self) -> None:
+        """Shows clips on each price level, as far as what was shown there is known to be gone."""
+        self._follow()
+        before = 0
+        for level in range(self.plan.levels):
+            display = self.curve.targets[level] - before
+            before = self.curve.targets[level]
+            shown = sum(child.reserved for child in self.children.live() if child.level == level)
+            lots = rules.clip_lots(self.plan, display, shown, self.view, self._algorithm.draw(len(self.children)))
+            if lots > 0 and self.state is State.WORKING:
+                self._send(lots, marketable=False, level=level)
+
+    def _follow(self) -> None:
+        """Pulls resting children from which the touch has moved away; their lots come back once that is certain."""
+        if self.plan.style in (Style.PEG, Style.REST_THEN_CROSS) and self.view.market_ms != NO_MARKET:
+            self._pull(
+                lambda child: (
+                    not child.marketable
+                    and rules.has_strayed(
+                        self.plan, child.limit_ticks, rules.rest_ticks(self.plan, self.view, child.level)
+                    )
+                )
+            )
+
+    def _cross_rest(self) -> None:
         free = self.plan.quantity - self.view.filled - self.view.open_lots
-        if free >= self.plan.min_lots and all(child.marketable for child in self.children.live()):
-            self._send(free, marketable=True)
+        self._cross(free if free >= self.plan.min_lots else 0)
+
+    def _cross(self, lots: int) -> None:
+        """Pulls what rests, and takes once nothing rests any more; what a pull frees comes with the next event."""
+        self._pull(lambda child: not child.marketable)
+        if lots > 0 and all(child.marketable for child in self.children.live()):
+            self._send(lots, marketable=True)
 
     def _rest(self) -> None:
-        if self._algorithm.pull_on_pause and not self._waits_for_data:
+        if self._algorithm.pull_on_pause and self._waits_for is None:
             self._pull()
 
     def _wind_up(self) -> None:
@@ -275,7 +346,7 @@ class ParentOrder:
         State.WORKING: _work,
         State.PAUSED: _rest,
         State.AMENDING: _wait,
-        State.CROSSING: _cross,
+        State.CROSSING: _cross_rest,
         State.CLOSING: _wind_up,
     }
 
@@ -287,26 +358,33 @@ class ParentOrder:
         view.open_lots = self.children.reserved
         if self._market_ns is not None:
             view.market_ms = (self._market_ns - self._start_ns) // NS_PER_MS
-        begun = rules.slices_begun(self.plan, view.now_ms) - 1
+        begun = rules.intervals_begun(self.plan, self.curve, view.now_ms) - 1
         if begun != self._slice:
             self._slice = begun
-            view.sent_in_slice = 0
+            if self._tape_before is None:
+                self._tape_before = self._tape
+            own = view.filled if self.plan.own_in_tape else 0
+            volume.begin_slice(self.plan, view, max(0, begun), max(0, self._tape - self._tape_before - own))
 
-    def _send(self, lots: int, *, marketable: bool) -> None:
+    def _send(self, lots: int, *, marketable: bool, level: int = 0) -> None:
         if self._now_ns < self._trouble.not_before_ns:
             return
         if rules.blind(self.plan, self.view) or (not marketable and self.view.market_ms == NO_MARKET):
-            self._waits_for_data = True
-            self._move(State.PAUSED)
+            self._pause_for(NO_DATA)
             return
-        ticks = self.plan.limit_ticks if marketable else rules.rest_ticks(self.plan, self.view)
+        plan, view = self.plan, self.view
+        ticks = rules.cross_ticks(plan, view) if marketable else rules.rest_ticks(plan, view, level)
         price = self._instrument.price(ticks) if ticks else None
         number = len(self.children)
-        child = Child(ids.child_id(self.parent.execution_id, number), number, self._slice, lots, marketable, price)
+        name = ids.child_id(self.parent.execution_id, number)
+        index = number if plan.display else min(self._slice, plan.slices - 1)
+        child = Child(name, number, index, lots, marketable, ticks, level)
         self.children.add(child)
         self.view.sent_in_slice += lots
         self.view.open_lots += lots
-        scheduled = self._start_ns + rules.slice_start_ms(self.plan, self._slice) * NS_PER_MS
+        scheduled = self._now_ns
+        if not plan.display:
+            scheduled = self._at(rules.slice_start_ms(plan, self.curve, self._slice))
         self._out.append(
             OrderIntent(
                 child.intent_id,
@@ -318,16 +396,16 @@ class ParentOrder:
                 self._instrument.qty(lots),
                 price,
                 child_meta(self.parent, child.slice_idx, scheduled),
-                expires_ts_ns=self._start_ns + self.plan.end_ms * NS_PER_MS,
+                expires_ts_ns=self._at(plan.end_ms),
             )
         )
 
-    def _pull(self, *, resting_only: bool = False) -> None:
+    def _pull(self, which: Callable[[Child], bool] = lambda _child: True) -> None:
         """Asks to cancel what is open; what is unknown keeps its lots reserved until there is evidence."""
         if self._now_ns < self._trouble.no_cancel_before_ns:
             return
         for child in self.children.live():
-            if child.standing in (Standing.SENT, Standing.OPEN) and not (resting_only and child.marketable):
+            if child.standing in (Standing.SENT, Standing.OPEN) and which(child):
                 child.standing = Standing.CANCELLING
                 child.cancels += 1
                 intent = OrderIntent(
@@ -336,9 +414,9 @@ class ParentOrder:
                     self.parent.strategy_id,
                     self.parent.symbol,
                     self.parent.side,
-                    "market" if child.limit_price is None else "limit",
+                    "limit" if child.limit_ticks else "market",
                     self._instrument.qty(child.reserved),
-                    child.limit_price,
+                    self._instrument.price(child.limit_ticks) if child.limit_ticks else None,
                     child_meta(self.parent, child.slice_idx, self._now_ns),
                     action="cancel",
                     target_intent_id=child.intent_id,
@@ -352,33 +430,51 @@ class ParentOrder:
         if self.children.reserved:
             return
         left = self.quantity - self.children.filled
-        terms = Terms(
-            quantity=left, horizon_ms=(self._end_ns - self._now_ns) // NS_PER_MS, limit_ticks=self._limit_ticks
-        )
+        start_ns = max(self._now_ns, self.parent.start_ns)
+        horizon_ms = (self._end_ns - start_ns) // NS_PER_MS
+        terms = Terms(quantity=left, horizon_ms=horizon_ms, limit_ticks=self._limit_ticks, start_ns=start_ns)
         try:
-            plan = self._algorithm.plan(terms)
+            schedule = self._algorithm.schedule(terms)
         except ValueError as error:
             self._close(State.CANCELLED, f"cannot be amended: {error}")
             return
-        self.plan = plan
-        self._start_ns = self._now_ns
+        self.plan, self.curve, self.notes = schedule
+        self.view = View(bid_ticks=self.view.bid_ticks, ask_ticks=self.view.ask_ticks)
+        self._tape_before = None
+        self._start_ns = start_ns
         self._filled_before = self.children.filled
         self._slice = -1
         self._look()
-        self._move(State.WORKING)
+        self._move(State.PAUSED if self._held else State.WORKING)
 
     def _crossing_time(self) -> bool:
         plan = self.plan
         return plan.completion == Completion.COMPLETE and self.view.now_ms >= plan.horizon_ms - plan.completion_ms
 
+    def _crossing_in_slice(self) -> bool:
+        index = min(self._slice, self.plan.slices - 1)
+        return self.view.now_ms >= rules.cross_start_ms(self.plan, self.curve, index)
+
+    def _thin(self) -> bool:
+        return volume.is_thin(self.plan, self.view, self._slice)
+
+    def _pause_for(self, reason: str) -> None:
+        self._waits_for = reason
+        self._pauses[reason] += 1
+        self._move(State.PAUSED)
+
+    def _work_on(self) -> None:
+        self._waits_for = None
+        self._move(State.WORKING)
+
     def _give_back(self, child: Child) -> None:
         """What a closed child did not fill may be sent again in its slice."""
-        if child.slice_idx == self._slice:
-            self.view.sent_in_slice -= max(0, child.lots - (child.total or 0))
+        if child.slice_idx == min(self._slice, self.plan.slices - 1):
+            self.view.sent_in_slice = max(0, self.view.sent_in_slice - max(0, child.lots - (child.total or 0)))
 
     def _refused(self, reason: str) -> None:
         """Waits twice as long after each refusal in a row; fails after too many."""
-        if self.state is State.CLOSING or self.ended:
+        if self.state is State.CLOSING or self.ended or self._now_ns >= self._at(self.plan.end_ms):
             return
         trouble = self._trouble
         trouble.in_a_row += 1
@@ -391,12 +487,12 @@ class ParentOrder:
     def _close(self, outcome: State, reason: str) -> None:
         self._outcome = outcome
         self._reason = reason
-        self._waits_for_data = False
+        self._waits_for = None
         self._move(State.CLOSING)
 
     def _end(self, outcome: State) -> None:
         self._move(outcome)
-        self._waits_for_data = False
+        self._waits_for = None
         self._ended_ns = self._now_ns
 
     def _move(self, new: State) -> None:
@@ -410,10 +506,10 @@ class ParentOrder:
             return None
         plan, now_ns = self.plan, self._now_ns
         moments = [self._end_ns] if self.state is State.AMENDING else [self._at(plan.end_ms)]
-        if self.state in (State.PENDING, State.WORKING):
-            begun = self._slice + 1
-            if begun < plan.slices:
-                moments.append(self._at(rules.slice_start_ms(plan, begun)))
+        if self.state in (State.PENDING, State.WORKING) or self._waits_for == THIN:
+            moments.append(self._at(rules.slice_start_ms(plan, self.curve, self._slice + 1)))
+            if plan.style == Style.REST_THEN_CROSS and 0 <= self._slice < plan.slices:
+                moments.append(self._at(rules.cross_start_ms(plan, self.curve, self._slice)))
             if plan.completion == Completion.COMPLETE:
                 moments.append(self._at(plan.horizon_ms - plan.completion_ms))
         if self.state is not State.PENDING:
@@ -428,6 +524,12 @@ class ParentOrder:
     def _total_quantity(self) -> float:
         wanted = self.parent.total_quantity
         return wanted if self._instrument.lots(wanted) == self.quantity else self._instrument.qty(self.quantity)
+
+    def _remaining(self, total: float) -> float:
+        """What is not filled, without the residue of a float subtraction where the total is on the grid."""
+        if total == self._instrument.qty(self.quantity):
+            return self._instrument.qty(max(0, self.quantity - self.children.filled))
+        return max(0.0, total - self._instrument.qty(self.children.filled))
 
     def _unfilled_reason(self, total: float, filled: float) -> str | None:
         if not self.ended or filled >= total:

@@ -31,14 +31,15 @@ class Pressure:
         self._volume_days = plain(conditions.volume_days)
         self._traded = False
         self._clock = 0  # the bar before which the memory stands
-        self._shift = 0.0  # the displacement there
+        self._asked, self._shift = 0, 0.0  # the last bar that was asked about, and the displacement there
 
     def displacement(self, k: int) -> float:
-        """Where our past trading holds the price as bar k opens, as a fraction of price."""
-        if self._traded and k > self._clock and self._memory is not None:
-            self._memory.rest(self._volume_days[k] - self._volume_days[self._clock])
-            self._clock = k
-            self._shift = self._memory.displacement()
+        """Where our past trading holds the price as bar k opens, as a fraction of price.
+
+        Asking changes nothing: a result must not depend on which idle bars somebody looked at.
+        """
+        if self._traded and k != self._asked and self._memory is not None:
+            self._asked, self._shift = k, self._memory.displacement(self._rest(k))
         return self._shift
 
     def charge(self, k: int, quantity: float) -> float:
@@ -50,18 +51,28 @@ class Pressure:
         if self._memory is None or math.isnan(self._volatility[k]):
             slippage = self._model.calculate_slippage(abs(quantity), volume, 0.0, self._open[k]) / self._open[k]
             return shift + math.copysign(slippage, quantity)
+        self._settle(k)
         return self._memory.charge(quantity / volume, self._days_of(k), self._coefficient * self._volatility[k])
 
     def traded(self, k: int, quantity: float) -> None:
         """We have traded this signed quantity in bar k."""
         if self._memory is None or math.isnan(self._volatility[k]):
             return
-        self.displacement(k)
+        self._settle(k)
         scale = self._coefficient * self._volatility[k]
         self._memory.trade(quantity / self._volume[k], self._days_of(k), scale)
         self._traded = True
-        self._clock = k + 1
+        self._clock = self._asked = k + 1
         self._shift = self._memory.displacement()
+
+    def _settle(self, k: int) -> None:
+        """Brings the memory to the open of bar k, in which we trade or try to."""
+        if self._traded and k > self._clock and self._memory is not None:
+            self._memory.rest(self._rest(k))
+            self._clock = k
+
+    def _rest(self, k: int) -> float:
+        return max(0.0, self._volume_days[k] - self._volume_days[self._clock])
 
     def _days_of(self, k: int) -> float:
         """The bar's volume in volume-days."""

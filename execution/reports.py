@@ -76,11 +76,14 @@ def provenance(settings: Iterable[Mapping[str, Any]]) -> list[str]:
     else:
         lines = ["the reports do not say whether the market data were real"]
     shared = shared_settings(every)
-    lines += [f"{key.replace('_', ' ')}: {_words(value)}" for key, value in shared.items() if key != "synthetic"]
-    differing = sorted({key for one in every for key in one} - set(shared) - {"synthetic"})
-    if differing:
-        lines.append(f"not the same for all executions: {', '.join(key.replace('_', ' ') for key in differing)}")
-    return lines
+    said = [(key.replace("_", " "), _words(value)) for key, value in shared.items() if key != "synthetic"]
+    lines += [f"{name}: {value}" for name, value in said if " " in value]
+    short = [f"{name} {value}" for name, value in said if " " not in value]  # hashes, seeds, versions: one line for all
+    differing = {key for one in every for key in one} - set(shared) - {"synthetic"}
+    everywhere = {key for key in differing if all(key in one for one in every)}
+    short += [f"{key.replace('_', ' ')} differs" for key in sorted(everywhere)]
+    lines += [f"some executions: {key.replace('_', ' ')}" for key in sorted(differing - everywhere)]
+    return [*lines, ", ".join(short)] if short else lines
 
 
 @contextmanager

@@ -3,37 +3,96 @@
 from __future__ import annotations
 
 from execution.kernel import kernel
-from execution.plan import Plan, View
+from execution.plan import Curve, Plan, Style, View
+from execution.volume import next_volume, volume_room
 
 
 @kernel
-def slices_begun(plan: Plan, now_ms: int) -> int:
+def slices_begun(plan: Plan, curve: Curve, now_ms: int) -> int:
     """How many slices have begun: the first at 0, the last at (N - 1) / N of the horizon; none before the start."""
+    return min(plan.slices, intervals_begun(plan, curve, now_ms))
+
+
+@kernel
+def intervals_begun(plan: Plan, curve: Curve, now_ms: int) -> int:
+    """Slices begun, counted on past the horizon: an extension has intervals of the same length, each with its cap.
+
+    Where the curve says when slices begin, the present one is the last whose start has come.
+    """
     if now_ms < 0:
         return 0
-    return min(plan.slices, now_ms * plan.slices // plan.horizon_ms + 1)
+    begun = now_ms * plan.slices // plan.horizon_ms + 1
+    if len(curve.starts_ms) > 0:
+        while begun <= plan.slices and curve.starts_ms[begun - 1] > now_ms:
+            begun -= 1
+    return begun
 
 
 @kernel
-def slice_start_ms(plan: Plan, index: int) -> int:
+def slice_start_ms(plan: Plan, curve: Curve, index: int) -> int:
     """When slice `index` (from 0) begins: ceil(index * horizon / N), the first millisecond at which it has begun."""
+    if index < len(curve.starts_ms):
+        return curve.starts_ms[index]
     return -(-index * plan.horizon_ms // plan.slices)
 
 
 @kernel
-def child_lots(plan: Plan, due: int, view: View) -> int:
-    """Lots to send now, given how many are due; 0 for none.
+def slice_room(plan: Plan, curve: Curve, view: View, index: int) -> int:
+    """Lots that may still be sent in slice `index`: the catch-up cap, and `cap_ppm` of a slice's volume.
 
-    max(0, min(due - filled - open, catch_up * nominal - sent in this slice, Q - filled - open)), nothing below the
-    venue's minimum; a rest that the venue would not take as an order of its own goes with this child.
+    The volume is that of the slice before, or of the coming one where the plan aims at it; before any has been seen
+    there is no cap on it.
+    """
+    room = plan.catch_up * plan.nominal - view.sent_in_slice
+    if plan.cap_ppm > 0:
+        if plan.feed_forward > 0:
+            room = min(room, volume_room(plan, view, next_volume(plan, curve, view, index)))
+        elif index > 0:
+            room = min(room, volume_room(plan, view, view.last))
+    return room
+
+
+@kernel
+def child_lots(plan: Plan, due: int, room: int, view: View) -> int:
+    """Lots to send now, given how many are due and what the slice has room for; 0 for none.
+
+    max(0, min(due - filled - open, room, Q - filled - open)), nothing below the venue's minimum; a rest that the venue
+    would not take as an order of its own goes with this child.
     """
     free = plan.quantity - view.filled - view.open_lots
-    lots = min(due - view.filled - view.open_lots, free, plan.catch_up * plan.nominal - view.sent_in_slice)
+    lots = min(due - view.filled - view.open_lots, free, room)
     if lots < plan.min_lots:
         return 0
     if free - lots < plan.min_lots:
         return free
     return lots
+
+
+@kernel
+def clip_lots(plan: Plan, display: int, shown: int, view: View, draw: float) -> int:
+    """Lots to show besides the `shown` ones of a display; 0 while more than `refill_ppm` of it is left.
+
+    A clip is the display less up to `jitter_ppm` of it, by the draw in [0, 1). A rest that the venue would not take as
+    an order of its own goes with this clip, or waits for the next one with enough to make it up.
+    """
+    free = plan.quantity - view.filled - view.open_lots
+    if shown > display * plan.refill_ppm // 1_000_000:
+        return 0
+    clip = display - int(display * (plan.jitter_ppm / 1_000_000 * draw))
+    lots = min(clip - shown, free)
+    if 0 < free - lots < plan.min_lots:
+        if free <= display - shown:
+            lots = free
+        elif free >= 2 * plan.min_lots:
+            lots = free - plan.min_lots
+    return lots if lots >= plan.min_lots else 0
+
+
+@kernel
+def cross_start_ms(plan: Plan, curve: Curve, index: int) -> int:
+    """When the children of a slice that rest first begin to cross."""
+    start = slice_start_ms(plan, curve, index)
+    return start + (slice_start_ms(plan, curve, index + 1) - start) * plan.rest_ppm // 1_000_000
 
 
 @kernel
@@ -43,11 +102,38 @@ def blind(plan: Plan, view: View) -> bool:
 
 
 @kernel
-def rest_ticks(plan: Plan, view: View) -> int:
-    """The price of a resting child: the mid, rounded to our side of it, never worse than the parent's limit."""
-    both = view.bid_ticks + view.ask_ticks
-    if plan.side > 0:
-        mid = both // 2
-        return min(mid, plan.limit_ticks) if plan.limit_ticks else mid
-    mid = -(-both // 2)
-    return max(mid, plan.limit_ticks) if plan.limit_ticks else mid
+def rest_ticks(plan: Plan, view: View, level: int) -> int:
+    """The price of a resting child, never worse than the parent's limit.
+
+    LIMIT: the mid, rounded to our side of it. PEG and REST_THEN_CROSS: the near touch. FIXED: the limit. Level n of
+    several rests n * level_ticks further away.
+    """
+    if plan.style == Style.FIXED:
+        price = plan.limit_ticks
+    elif plan.style == Style.LIMIT:
+        both = view.bid_ticks + view.ask_ticks
+        price = both // 2 if plan.side > 0 else -(-both // 2)
+    else:
+        price = view.bid_ticks if plan.side > 0 else view.ask_ticks
+    price -= plan.side * level * plan.level_ticks
+    if plan.limit_ticks > 0:
+        price = min(price, plan.limit_ticks) if plan.side > 0 else max(price, plan.limit_ticks)
+    return max(1, price)
+
+
+@kernel
+def cross_ticks(plan: Plan, view: View) -> int:
+    """The worst price of a child that takes: some spreads beyond the far touch, or the parent's limit; 0: no bound."""
+    if plan.cross_spreads == 0:
+        return plan.limit_ticks
+    reach = plan.cross_spreads * max(1, view.ask_ticks - view.bid_ticks)
+    price = view.ask_ticks + reach if plan.side > 0 else max(1, view.bid_ticks - reach)
+    if plan.limit_ticks > 0:
+        price = min(price, plan.limit_ticks) if plan.side > 0 else max(price, plan.limit_ticks)
+    return price
+
+
+@kernel
+def has_strayed(plan: Plan, child_ticks: int, ticks: int) -> bool:
+    """Whether the price that a resting child should have is `repeg_ticks` or more from the one it has."""
+    return abs(child_ticks - ticks) >= plan.repeg_ticks

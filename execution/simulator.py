@@ -71,7 +71,13 @@ class ExecutionSimulator:
         executor = self._executor
         if executor is None:
             instrument = self._known_instrument(algo.symbol)
-            executor = make_executor(algo.algo_type, self.strategy_id, instrument=instrument, seed=self._seed)
+            executor = make_executor(
+                algo.algo_type,
+                self.strategy_id,
+                data_reader=self.data_reader,
+                instrument=instrument,
+                seed=self._seed,
+            )
         report, _ = self._run(executor, algo, bars)
         return report
 

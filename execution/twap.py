@@ -1,32 +1,35 @@
-"""TWAP: equal slices at equal intervals."""
+"""TWAP: equal slices at equal intervals, or nearly so, where that should not be seen."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from core import ids
-from core.bus import BusProto
+import numpy as np
+
+from core.chance import generator
 from core.contracts import OrderIntent
 from execution import rules
-from execution.adapters import until
-from execution.base import RuleExecutor, common_plan, default_instrument, feasible_slices
-from execution.children import child_meta
-from execution.contracts import ExecutionAlgorithm, ExecutionReport
+from execution.base import Facts
 from execution.kernel import kernel
-from execution.params import TwapParams
-from execution.parent import END_OF_HORIZON, Terms
-from execution.plan import NS_PER_MS, Plan, Style, View
+from execution.params import OrderStyle, TwapParams
+from execution.parent import Schedule, Terms
+from execution.plan import Curve, Plan, View
+from execution.profile import cumulative_floor
+from execution.sliced import SlicedExecutor, feasible_slices
 
 
 @kernel
-def due(plan: Plan, view: View) -> int:
-    """Lots due by now: floor(Q * k / N), k = slices begun; all of Q in the last slice."""
-    return plan.quantity * rules.slices_begun(plan, view.now_ms) // plan.slices
+def due(plan: Plan, curve: Curve, view: View) -> int:
+    """Lots due by now: floor(Q * k / N), k = slices begun; all of Q in the last slice. Randomised: targets[k]."""
+    begun = rules.slices_begun(plan, curve, view.now_ms)
+    if begun > 0 and len(curve.targets) > 0:
+        return curve.targets[begun - 1]
+    return plan.quantity * begun // plan.slices
 
 
-class TWAPExecutor(RuleExecutor):
-    """Splits a parent into `slice_count` equal children at equal intervals; children are limit orders at the mid, or
-    market orders.
+class TWAPExecutor(SlicedExecutor):
+    """Splits a parent into `slice_count` equal children at equal intervals: limit orders at the mid, market orders, or
+    orders that rest first and then cross.
 
     More keyword arguments: see `RuleExecutor`; parameters: see `execution.params.TwapParams`.
     """
@@ -36,64 +39,14 @@ class TWAPExecutor(RuleExecutor):
     due = staticmethod(due)
 
     def __init__(
-        self, strategy_id: str, slice_count: int = 10, order_type: Literal["limit", "market"] = "limit", **keywords: Any
+        self, strategy_id: str, slice_count: int = 10, order_type: OrderStyle = "limit", **keywords: Any
     ) -> None:
         super().__init__(strategy_id, slice_count=slice_count, order_type=order_type, **keywords)
 
-    def plan(self, params: TwapParams, terms: Terms, *, side: int, min_lots: int) -> Plan:
-        wanted = params.slice_count
-        if params.interval_seconds is not None:
-            wanted = max(1, -(-terms.horizon_ms // round(params.interval_seconds * 1000)))
-        slices = feasible_slices(terms, wanted, min_lots)
-        lead_ms = terms.horizon_ms // (2 * slices)
-        if params.completion_seconds is not None:
-            lead_ms = min(terms.horizon_ms, round(params.completion_seconds * 1000))
-        return Plan(
-            side=side,
-            slices=slices,
-            nominal=-(-terms.quantity // slices),
-            min_lots=min_lots,
-            style=Style.MARKET if params.order_type == "market" else Style.LIMIT,
-            completion_ms=lead_ms,
-            **common_plan(params, terms),
-        )
-
-    async def plan_execution(self, algo: ExecutionAlgorithm) -> list[OrderIntent]:
-        """One intent per slice, in order of time. Limit prices are indicative: a child is priced when it is released.
-
-        Raises ValueError where a limit order has no price: neither `quotes` nor `params["limit_price"]` gives one.
-        """
-        self._expect(algo)
-        params = self.params(algo)
-        instrument = self.instrument or default_instrument(algo.symbol)
-        price = self._price(algo, params)
-        if price is None and params.order_type == "limit":
-            raise ValueError(
-                f"limit slices of {algo.symbol} need a price: give quotes= to the executor, "
-                'or "limit_price" in params, or choose order_type "market"'
-            )
-        terms = self._terms(algo, params, instrument)
-        min_lots = instrument.min_lots(price) if price is not None else 1
-        plan = self.plan(params, terms, side=1 if algo.side == "buy" else -1, min_lots=min_lots)
-        parent = self._parent(algo, params, self.clock.now_ns(), None, "", None)
-        self._track(algo, parent, ())
-        intents = []
-        done = 0
-        for index in range(plan.slices):
-            start_ms = rules.slice_start_ms(plan, index)
-            lots = due(plan, View(now_ms=start_ms)) - done
-            done += lots
-            intents.append(
-                self._create_slice_intent(
-                    parent.execution_id,
-                    index,
-                    instrument.qty(lots),
-                    parent.start_ns + start_ms * NS_PER_MS,
-                    price,
-                )
-            )
-        self._track(algo, parent, intents)
-        return intents
+    def schedule(self, params: TwapParams, terms: Terms, facts: Facts) -> Schedule:
+        slices = feasible_slices(terms, self.wanted_slices(params, terms), facts.min_lots)
+        plan = self.sliced_plan(params, terms, facts, slices)
+        return Schedule(plan, randomised(params, plan, facts))
 
     def _create_slice_intent(
         self,
@@ -103,40 +56,8 @@ class TWAPExecutor(RuleExecutor):
         scheduled_ts_ns: int,
         current_price: float | None,
     ) -> OrderIntent:
-        """The intent of one slice of an execution of this executor; its `meta` is what fill tracking needs."""
-        parent = self.tracker(execution_id).parent
-        params = self.params(self.tracker(execution_id).algo)
-        instrument = self.instrument or default_instrument(parent.symbol)
-        limit_price = params.limit_price if params.order_type == "market" else current_price
-        if limit_price is not None:
-            worst = params.limit_price if params.limit_price is not None else limit_price
-            if parent.side == "buy":
-                limit_price = instrument.price(instrument.ticks(min(limit_price, worst)))
-            else:
-                limit_price = instrument.price(instrument.ticks_up(max(limit_price, worst)))
-        return OrderIntent(
-            ids.child_id(execution_id, slice_idx),
-            self.clock.now_ns(),
-            self.strategy_id,
-            parent.symbol,
-            parent.side,
-            "market" if limit_price is None else "limit",
-            quantity,
-            limit_price,
-            child_meta(parent, slice_idx, scheduled_ts_ns),
-        )
-
-    async def _monitor_fills(self, bus: BusProto, execution_id: str) -> ExecutionReport:
-        """Follows the fills of a planned execution until all is filled or its time is over.
-
-        Then `tracker(execution_id).cancels(now)` has the cancels for what is still open.
-        """
-        tracker = self.tracker(execution_id)
-        async for fill in until(self.track_fills(bus, execution_id), self.clock, tracker.end_ns):
-            tracker.on_fill(fill)
-            if tracker.complete:
-                return tracker.report(end_ns=fill.ts_fill_ns, status="completed")
-        return tracker.report(end_ns=tracker.end_ns, status="cancelled", reason=END_OF_HORIZON)
+        """The intent of one slice of an execution that this executor has planned."""
+        return self.slice_intent(execution_id, slice_idx, quantity, scheduled_ts_ns, current_price)
 
 
 class MarketOrderExecutor(TWAPExecutor):
@@ -146,3 +67,21 @@ class MarketOrderExecutor(TWAPExecutor):
 
     def __init__(self, strategy_id: str, **keywords: Any) -> None:
         super().__init__(strategy_id, 1, "market", **keywords)
+
+
+def randomised(params: TwapParams, plan: Plan, facts: Facts) -> Curve:
+    """Shifted starts and varied sizes, from the seed and the execution's id; an empty curve where neither is wanted.
+
+    Start k: boundary + U(0, a) * interval, the first at 0; order is kept. Size: weights 1 + U(-b, b), rounded on the
+    running sum, so that no slice is off by more than a lot and the sum is exact.
+    """
+    if params.randomize_time == 0 and params.randomize_size == 0:
+        return Curve()
+    draws = generator(*facts.seed, "twap")
+    shifts = params.randomize_time * draws.random(plan.slices)
+    sizes = 1 + params.randomize_size * (2 * draws.random(plan.slices) - 1)
+    shifts[0] = 0.0
+    starts = (np.arange(plan.slices) + shifts) * (plan.horizon_ms / plan.slices)
+    return Curve(
+        starts_ms=tuple(int(start) for start in np.ceil(starts)), targets=cumulative_floor(sizes, plan.quantity)
+    )

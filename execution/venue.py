@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from core.bars import Bars
 from core.instrument import Instrument
 from execution.benchmarks import Tape
-from execution.conditions import WINDOW_DAYS, Conditions
+from execution.conditions import WINDOW_DAYS, Conditions, joined
 from execution.config import DEFAULT_FILLS, FillConfig
 from execution.market import BarMarket
 from execution.pressure import Pressure
+from execution.profile import VolumeHistory
 from execution.slippage import PowerLawSlippageModel, SlippageModel
 from execution.spread import Spread
 
@@ -28,6 +29,7 @@ class Venue:
     half_spread: NDArray[np.float64]
     tape: Tape
     conditions: Conditions
+    volumes: VolumeHistory
     settings: dict[str, Any]
     slippage: SlippageModel | None
     permanent_share: float
@@ -63,7 +65,8 @@ def venue(
         **(data or {}),
     }
     conditions = Conditions.of(bars, before)
-    return Venue(bars, instrument, spread.half, tape, conditions, settings, slippage, permanent_share, fills)
+    volumes = VolumeHistory(bars if before is None else joined(before, bars))
+    return Venue(bars, instrument, spread.half, tape, conditions, volumes, settings, slippage, permanent_share, fills)
 
 
 def impact_statement(slippage: SlippageModel | None, permanent_share: float) -> str:

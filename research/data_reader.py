@@ -148,7 +148,9 @@ class DataReader:
         """The same as `read_ohlcv`, as the columns that the engine reads, checked."""
         from core.bars import COLUMNS, Bars
 
-        frame = self._ohlcv(symbol, timeframe, start_ns, end_ns, venue, COLUMNS)
+        frame = self._ohlcv(symbol, timeframe, start_ns, end_ns, venue, (*COLUMNS, "quote_volume"))
+        if "quote_volume" in frame.columns and frame["quote_volume"].null_count():
+            frame = frame.drop("quote_volume")  # known of some months only
         return Bars.from_frame(symbol, frame)
 
     def dataset(self, symbol: str, kind: str = "ohlcv_1m", venue: str | None = None) -> Dataset:
@@ -229,7 +231,7 @@ class DataReader:
         if start_ns is not None and start_ns == end_ns:
             raise DataError(f"no {timeframe} bar opens in {asked}: they open at multiples of {timeframe}")
         rows = put_together(self._rows(self.dataset(symbol, shorter, venue), start_ns, end_ns), kind)
-        return rows if columns is None else rows.select(columns)
+        return rows if columns is None else rows.select([name for name in columns if name in rows.columns])
 
     def _rows(
         self, dataset: Dataset, start_ns: int | None, end_ns: int | None, columns: tuple[str, ...] | None = None
@@ -237,7 +239,10 @@ class DataReader:
         _check_interval(start_ns, end_ns)
         kind = kind_of(dataset.kind)
         rows = self.store.scan(dataset, start_ns, end_ns)
-        frame = (rows if columns is None else rows.select(columns)).collect()
+        if columns is not None:
+            there = rows.collect_schema().names()
+            rows = rows.select([name for name in columns if name in there])
+        frame = rows.collect()
         if frame.is_empty() and not _may_be_empty(dataset, kind, start_ns, end_ns):
             raise DataError(_no_rows(dataset, start_ns, end_ns))
         return frame

@@ -37,10 +37,14 @@ class TrendlineBreakParams(DirectionalParams):
 
     window: closes in the fit, 2 to 20,160 bars (two weeks of minutes).
     threshold: distance from the line that counts as a break, as a fraction of the line, 0 up to below 1.
+
+    Half of equity a position and an hour between two parents: turning over all of it, all day, feeds the venue's fees.
     """
 
     window: int = 360
-    threshold: float = 0.015
+    threshold: float = 0.02
+    equity_fraction: float = 0.5
+    cooldown_seconds: int = 3_600
 
     def __post_init__(self) -> None:
         super(TrendlineBreakParams, self).__post_init__()  # a bare super() would miss the class that slots make

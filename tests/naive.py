@@ -138,3 +138,35 @@ def time_in_market(fills: Sequence[FillEvent], start_ns: int, end_ns: int) -> Fr
         position = sum(Fraction(repr(fill.qty)) * (1 if fill.side == "buy" else -1) for fill in before)
         held += position != 0
     return Fraction(held, end_ns - start_ns)
+
+
+# ---------------------------------------------------------------- impact of our own trading
+
+Stretch = tuple[float, float]  # signed participation rate, market volume in volume-days
+
+
+def transient_displacement(path: Sequence[Stretch], at: float, scale: float, exponent: float) -> float:
+    """scale / 2 * integral over s < at of sgn(a) |a|^exponent * (at - s)^(-1/2) ds, stretch by stretch."""
+    total, start = 0.0, 0.0
+    for rate, length in path:
+        end = min(start + length, at)
+        if end > start:
+            force = math.copysign(math.pow(abs(rate), exponent), rate)
+            total += scale / 2 * force * 2 * (math.sqrt(at - start) - math.sqrt(at - end))
+        start += length
+    return total
+
+
+def average_displacement(
+    path: Sequence[Stretch], scale: float, exponent: float, permanent_share: float, reference: float, steps: int = 4000
+) -> float:
+    """What the last stretch of a path pays on average: the displacement at many moments of it, with the permanent
+    part permanent_share * scale * reference^exponent * quantity / reference growing in a straight line."""
+    before = sum(length for _, length in path[:-1])
+    length = path[-1][1]
+    moments = (before + length * (k + 0.5) / steps for k in range(steps))
+    transient = math.fsum(transient_displacement(path, at, scale, exponent) for at in moments) / steps
+    done = math.fsum(rate * stretch for rate, stretch in path[:-1])
+    half = path[-1][0] * length / 2
+    permanent = scale * math.pow(reference, exponent) * (done + half) / reference
+    return (1 - permanent_share) * transient + permanent_share * permanent

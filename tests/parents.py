@@ -1,13 +1,15 @@
-"""Parent orders for tests: a builder, a venue that answers as the test says, and the books checked after every event."""
+"""Parent orders for tests: a builder, a venue that answers as the test says, the books checked after every event."""
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count, pairwise
 from typing import Any, Literal
 
+from core.bus import InMemoryBus
 from core.contracts import CloseReason, FillEvent, OrderClosed, OrderEvent, OrderIntent, RiskDecision, Side
 from core.instrument import Instrument
 from execution.contracts import ExecutionAlgorithm
@@ -149,6 +151,9 @@ class Play:
     def unknown(self, number: int) -> Play:
         return self.on(OrderUnknown(self.sent[number].intent_id))
 
+    def listens(self) -> bool:
+        return self.parent.listens
+
     @property
     def sizes(self) -> list[float]:
         return [intent.qty for intent in self.sent]
@@ -159,7 +164,7 @@ class Play:
         return [(intent.ts_local_ns - START_NS) / SECOND for intent in self.sent]
 
     @property
-    def state(self) -> State:
+    def state(self) -> str:  # not State: mypy would take it for constant between two events
         return self.parent.state
 
 
@@ -171,7 +176,9 @@ def filled_at_once(intent: OrderIntent, now_ns: int) -> list[tuple[int, Event]]:
     """A venue that fills everything, and has always closed what it is asked to cancel."""
     if intent.action == "cancel":
         return []
-    return [(now_ns, FillEvent(f"{intent.intent_id}-f", intent.intent_id, SYMBOL, intent.side, intent.qty, 10.0, now_ns))]
+    return [
+        (now_ns, FillEvent(f"{intent.intent_id}-f", intent.intent_id, SYMBOL, intent.side, intent.qty, 10.0, now_ns))
+    ]
 
 
 def never_filled(intent: OrderIntent, now_ns: int) -> list[tuple[int, Event]]:
@@ -228,3 +235,9 @@ def play_out(
 
 def is_sorted(values: Sequence[float]) -> bool:
     return all(a <= b for a, b in pairwise(values))
+
+
+async def subscribed(bus: InMemoryBus, topic: str, *, by: int = 1) -> None:
+    """Waits until so many listen to a topic: a follower subscribes when its task first runs."""
+    while len(bus.backlog(topic)) < by:
+        await asyncio.sleep(0)

@@ -1,0 +1,181 @@
+"""The files of a run: they appear together or not at all, and never mixed with those of another run.
+
+They are written to a hidden folder beside their places and then moved in, which takes milliseconds. `run.json` is
+removed before the first and put in place after the last, so a folder that has one holds one whole run, even after a
+power cut; and it holds the SHA-256 of the others. Ctrl-C waits for the moves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
+
+from core.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from backtest.engine import BacktestResult
+    from core.contracts import FillEvent
+
+REPORTS: Final = "executions.ndjson"
+FILLS: Final = "fills.parquet"
+EQUITY: Final = "equity.parquet"
+RUN: Final = "run.json"
+FILES: Final = (REPORTS, FILLS, EQUITY, RUN)  # run.json last: it seals the others
+
+
+def check_writable(folder: Path) -> None:
+    """Raises DataError where the files of a run cannot go to this folder; makes nothing."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise DataError(f"{folder} cannot be written: {there} is a file; choose another --output-dir")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise DataError(f"{folder} cannot be written: no permission to write in {there}; choose another --output-dir")
+    for name in FILES:
+        if (folder / name).is_dir():
+            raise DataError(f"{folder / name} is a folder where a file must go; choose another --output-dir")
+
+
+def write_run(folder: Path, result: BacktestResult, about: dict[str, Any]) -> dict[str, Any]:
+    """Writes the four files and returns what `run.json` says: `about` (of `backtest.session`), and rows and SHA-256
+    of the other files.
+
+    The same result gives the same bytes. Raises DataError where the folder cannot be written.
+    """
+    from core.codec import to_json
+    from execution.reports import write_reports
+
+    fills = fills_frame(result.fills, strategy_id=about["strategy"]["id"], venue=about["data"]["venue"])
+    identity = {name: about[name] for name in ("version", "config_hash", "seed")} | {"data": about["data"]}
+    provenance = {"fillwright": to_json(identity).decode()}
+    try:
+        with _staged(folder) as staged:
+            rows = {REPORTS: write_reports(staged / REPORTS, result.reports)}
+            for name, frame in ((FILLS, fills), (EQUITY, equity_frame(result))):
+                frame.write_parquet(staged / name, compression="zstd", compression_level=1, metadata=provenance)
+                rows[name] = len(frame)
+            document = {**about, "files": {name: _seal(staged / name, count) for name, count in rows.items()}}
+            (staged / RUN).write_bytes(_pretty(document))
+            for name in FILES:
+                _sync(staged / name)
+            _move_in(staged, folder)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written: {error.strerror or error}") from error
+    return document
+
+
+def fills_frame(fills: list[FillEvent], *, strategy_id: str, venue: str) -> pl.DataFrame:
+    """One row per fill in order of time, with the columns of the store's fills."""
+    import polars as pl
+
+    from research.schema import dtype, kind_of
+
+    columns: dict[str, list[Any]] = {
+        "strategy_id": [strategy_id] * len(fills),
+        "execution_id": [fill.meta["execution_id"] for fill in fills],
+        "venue": [venue] * len(fills),
+    }
+    names = kind_of("fills").required
+    for name in names:
+        if name not in columns:
+            columns[name] = [getattr(fill, name) for fill in fills]
+    return pl.DataFrame({name: columns[name] for name in names}, schema={name: dtype(name) for name in names})
+
+
+def equity_frame(result: BacktestResult) -> pl.DataFrame:
+    """The account at the start and at every close: ts_ns, equity and cash in quote currency, position in base."""
+    import polars as pl
+
+    names = ("ts_ns", "equity", "cash", "position")
+    return pl.DataFrame({name: getattr(result, name) for name in names})
+
+
+def _pretty(document: dict[str, Any]) -> bytes:
+    import msgspec
+
+    from core.codec import to_json
+
+    return msgspec.json.format(to_json(document), indent=2) + b"\n"
+
+
+def _seal(file: Path, rows: int) -> dict[str, Any]:
+    return {"rows": rows, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+
+
+@contextmanager
+def _staged(folder: Path) -> Iterator[Path]:
+    """A hidden folder inside `folder` to write to; it is gone afterwards, and so is what was made for nothing."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    staged = folder / f".run.{os.getpid()}.partial"
+    try:
+        staged.mkdir(parents=True)
+        yield staged
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+        raise
+    shutil.rmtree(staged, ignore_errors=True)
+
+
+def _move_in(staged: Path, folder: Path) -> None:
+    with _alone(folder), _uninterrupted():
+        (folder / RUN).unlink(missing_ok=True)
+        for name in FILES:
+            (staged / name).replace(folder / name)
+        _sync(folder)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the block is done."""
+    if threading.current_thread() is not threading.main_thread():  # Ctrl-C goes to the main thread anyway
+        yield
+        return
+    pressed: list[int] = []
+
+    def remember(number: int, _frame: FrameType | None) -> None:
+        pressed.append(number)
+
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One run at a time moves its files into this folder, over processes."""
+    try:
+        import fcntl
+    except ImportError:  # no such lock on this system
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _sync(path: Path) -> None:
+    """What was written survives a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

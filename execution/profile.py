@@ -1,0 +1,133 @@
+"""When a market trades: the share of volume in each bin of a stretch of the day, from days strictly before it.
+
+Per bin the median over days of the same type (weekday, weekend) of the day's share, shrunk towards the pooled curve of
+all days with weight n / (n + 10) for n days of the type: robust over days, and sensible when there are few.
+Source: science page, section 3; Bialkowski, Darolles, Le Fol (2008) for shares per day.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.bars import Bars
+from core.instrument import Instrument
+from execution.conditions import DAY_NS, running
+
+SHRINKAGE_DAYS: Final = 10
+LEAST_COVERAGE: Final = 0.8  # of a day's stretch in bars; days with less are left out
+_EPOCH_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """`weights`: shares per bin, shape (n_bins,), summing to 1. `volume`: expected quantity per bin, NaN where unknown.
+
+    `source` says what it was made from: it goes into the report.
+    """
+
+    weights: NDArray[np.float64]
+    volume: NDArray[np.float64]
+    source: str
+
+    def expected(self, instrument: Instrument) -> tuple[int, ...]:
+        """Lots expected to trade by the end of each bin; empty where nobody knows."""
+        total = float(self.volume.sum())
+        if not total > 0:
+            return ()
+        lots = np.cumsum(self.weights) * (total / instrument.qty(1))
+        return tuple(int(count) for count in lots)
+
+
+class VolumeHistory:
+    """Volumes of any stretch of time, from bars."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._open_ns = bars.ts_open_ns
+        self._volume = running(bars.volume)
+        self._time = running(bars.ts_close_ns - bars.ts_open_ns)
+        self.first_ns = int(bars.ts_open_ns[0]) if len(bars) else 0
+
+    def day(self, edges_ns: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
+        """Volume of each bin between the edges, counted by open times, and the share of the time that has bars."""
+        at = np.searchsorted(self._open_ns, edges_ns)
+        covered = (self._time[at[-1]] - self._time[at[0]]) / (edges_ns[-1] - edges_ns[0])
+        return np.diff(self._volume[at]), float(covered)
+
+
+def uniform(bins: int, why: str) -> Profile:
+    """Equal weights, for want of anything better."""
+    return Profile(np.full(bins, 1 / bins), np.full(bins, np.nan), f"uniform: {why}")
+
+
+def volume_profile(
+    history: VolumeHistory | None, start_ns: int, duration_ns: int, bins: int, lookback_days: int
+) -> Profile:
+    """The expected volume curve of [start, start + duration), at most a day, in equal bins.
+
+    Reads the same stretch of each of the last `lookback_days` days of the same type; every one of them has ended
+    before the start. Fewer days, or none: a partial or uniform curve, said in `source`; never an error.
+    """
+    if history is None:
+        return uniform(bins, "no history")
+    edges = start_ns + np.arange(bins + 1, dtype=np.int64) * duration_ns // bins
+    same: list[NDArray[np.float64]] = []
+    every: list[NDArray[np.float64]] = []
+    weekend = _weekend(start_ns)
+    for back in range(1, 4 * lookback_days + 8):
+        shifted = edges - back * DAY_NS
+        if shifted[-1] <= history.first_ns or len(same) >= lookback_days:
+            break
+        volumes, covered = history.day(shifted)
+        if covered < LEAST_COVERAGE or volumes.sum() <= 0:
+            continue
+        every.append(volumes)
+        if _weekend(int(shifted[0])) == weekend:
+            same.append(volumes)
+    if not every:
+        return uniform(bins, "no day of history covers this time of day")
+    pooled = _shares(every)
+    kind = "weekend" if weekend else "weekday"
+    if not same:
+        return Profile(pooled, np.median(every, axis=0), f"partial: {len(every)} days, none of them a {kind}")
+    trust = len(same) / (len(same) + SHRINKAGE_DAYS)
+    weights = trust * _shares(same) + (1 - trust) * pooled
+    found = f"{len(same)} {kind} days"
+    source = found if len(same) >= lookback_days else f"partial: {found} of {lookback_days}"
+    return Profile(weights / weights.sum(), np.median(same, axis=0), source)
+
+
+def cumulative_lots(weights: NDArray[np.float64], quantity: int) -> tuple[int, ...]:
+    """Lots due by the end of each bin: weights made integers by the largest remainder; the last is the quantity."""
+    exact = weights / weights.sum() * quantity
+    lots = np.floor(exact).astype(np.int64)
+    missing = quantity - int(lots.sum())
+    largest = np.argsort(-(exact - lots), kind="stable")[:missing]
+    lots[largest] += 1
+    return tuple(int(count) for count in np.cumsum(lots))
+
+
+def cumulative_floor(weights: NDArray[np.float64], quantity: int) -> tuple[int, ...]:
+    """Lots due by the end of each slice: floor(Q * W_k), W_k the running share of the weights; the last is Q."""
+    shares = np.cumsum(weights)
+    lots = np.floor(shares / shares[-1] * quantity + 1e-9).astype(np.int64)
+    lots[-1] = quantity
+    return tuple(int(count) for count in lots)
+
+
+def _shares(days: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Median share of each bin over days, summing to 1; the mean where the median leaves nothing."""
+    table = np.array(days)
+    of_day = table / table.sum(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = np.median(of_day, axis=0)
+    if shares.sum() <= 0:
+        shares = of_day.mean(axis=0)
+    shares /= shares.sum()
+    return shares
+
+
+def _weekend(ts_ns: int) -> bool:
+    return (ts_ns // DAY_NS + _EPOCH_WEEKDAY) % 7 >= 5

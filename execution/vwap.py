@@ -1,0 +1,134 @@
+"""VWAP: slices weighted by when the market usually trades, followed as its volume comes in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.contracts import OrderIntent
+from core.errors import DataError
+from execution import volume
+from execution.base import Facts
+from execution.contracts import ExecutionAlgorithm
+from execution.kernel import kernel
+from execution.params import VwapParams
+from execution.parent import Schedule, Terms
+from execution.plan import NS_PER_MS, Curve, Plan, View
+from execution.profile import VolumeHistory, cumulative_lots, volume_profile
+from execution.rules import slices_begun
+from execution.sliced import SlicedExecutor, feasible_slices
+from research.data_reader import DataReader
+
+DEFAULT_INTERVAL_MS = 300_000
+
+
+@kernel
+def due(plan: Plan, curve: Curve, view: View) -> int:
+    """Lots due by the end of the present slice, k of them begun.
+
+    Planned: targets[k]. Followed: Q * (V_seen + V_next) / (V_seen + V_next + V_rest), never further than `stray_ppm` of
+    Q from the plan, and no more once `settle_ppm` of the expected volume has traded. Without an expectation: planned.
+    """
+    begun = slices_begun(plan, curve, view.now_ms)
+    if begun == 0:
+        return 0
+    if begun >= plan.slices:
+        return plan.quantity
+    planned = curve.targets[begun - 1]
+    if plan.reweight == 0 or len(curve.volume) == 0 or begun == 1:
+        return planned
+    scale = volume.level(plan, curve, view, begun - 1)
+    seen = float(view.counted)
+    coming = volume.next_volume(plan, curve, view, begun - 1)
+    rest = (curve.volume[plan.slices - 1] - curve.volume[begun - 1]) * scale
+    total = seen + coming + rest
+    if total <= 0 or seen * 1_000_000 > plan.settle_ppm * total:
+        return planned
+    stray = plan.quantity * plan.stray_ppm // 1_000_000
+    return min(max(int(plan.quantity * ((seen + coming) / total)), planned - stray), planned + stray)
+
+
+class VWAPExecutor(SlicedExecutor):
+    """Weights slices by the volume curve of past days. `data_reader` None: there is no history, the curve is uniform.
+
+    More keyword arguments: `history` (volumes by symbol, instead of reading them), those of `RuleExecutor`, and the
+    parameters of `execution.params.VwapParams` as defaults.
+    """
+
+    algo_type = "VWAP"
+    params_type = VwapParams
+    due = staticmethod(due)
+
+    def __init__(
+        self,
+        strategy_id: str,
+        data_reader: DataReader | None,
+        lookback_days: int = 7,
+        *,
+        history: VolumeHistory | None = None,
+        **keywords: Any,
+    ) -> None:
+        super().__init__(strategy_id, lookback_days=lookback_days, **keywords)
+        self.data_reader = data_reader
+        self._history = history
+
+    def wanted_slices(self, params: Any, terms: Terms) -> int:
+        if params.slice_count is None and params.interval_seconds is None:
+            return max(2, min(288, terms.horizon_ms // DEFAULT_INTERVAL_MS))
+        return super().wanted_slices(params, terms)
+
+    def schedule(self, params: VwapParams, terms: Terms, facts: Facts) -> Schedule:
+        slices = feasible_slices(terms, self.wanted_slices(params, terms), facts.min_lots)
+        plan = self.sliced_plan(
+            params,
+            terms,
+            facts,
+            slices,
+            reweight=int(params.reweight),
+            stray_ppm=round(params.max_stray * 1_000_000),
+            settle_ppm=round(params.settle_at * 1_000_000),
+        )
+        history = past_volumes(self._history, self.data_reader, facts.symbol, terms.start_ns, params.lookback_days)
+        profile = volume_profile(
+            history, terms.start_ns, terms.horizon_ms * NS_PER_MS, plan.slices, params.lookback_days
+        )
+        curve = Curve(
+            targets=cumulative_lots(profile.weights, terms.quantity), volume=profile.expected(facts.instrument)
+        )
+        return Schedule(plan, curve, {"profile_source": profile.source})
+
+    def _calculate_volume_profile(self, symbol: str, duration_seconds: int) -> list[float]:
+        """Expected share of volume of each slice, from now on; they sum to 1. Without history: equal shares."""
+        params = self.params(ExecutionAlgorithm("VWAP", symbol, "buy", 1.0, duration_seconds))
+        now_ns = self.clock.now_ns()
+        terms = Terms(quantity=1, horizon_ms=duration_seconds * 1000, limit_ticks=0, start_ns=now_ns)
+        history = past_volumes(self._history, self.data_reader, symbol, now_ns, params.lookback_days)
+        bins = self.wanted_slices(params, terms)
+        profile = volume_profile(history, now_ns, terms.horizon_ms * NS_PER_MS, bins, params.lookback_days)
+        return [float(weight) for weight in profile.weights]
+
+    def _create_weighted_intent(
+        self,
+        execution_id: str,
+        slice_idx: int,
+        weight: float,
+        total_quantity: float,
+        scheduled_ts_ns: int,
+        current_price: float | None,
+    ) -> OrderIntent:
+        """The intent of one slice: `weight` of the total, rounded down to lots."""
+        lots = self.instrument_of(execution_id).lots(weight * total_quantity)
+        quantity = self.instrument_of(execution_id).qty(lots)
+        return self.slice_intent(execution_id, slice_idx, quantity, scheduled_ts_ns, current_price)
+
+
+def past_volumes(
+    history: VolumeHistory | None, reader: DataReader | None, symbol: str, start_ns: int, lookback_days: int
+) -> VolumeHistory | None:
+    """Volumes before `start_ns`: those given, else from the reader's one-minute bars; None where there are none."""
+    if history is not None or reader is None:
+        return history
+    try:
+        bars = reader.bars(symbol, "1m", start_ns - (4 * lookback_days + 8) * 86_400_000_000_000, start_ns)
+    except DataError:
+        return None
+    return VolumeHistory(bars)

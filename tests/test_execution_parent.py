@@ -1,0 +1,1123 @@
+"""The parent-order machine: what it sends and when, whatever the venue, the gate and the bus do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.contracts import FillEvent, OrderClosed, OrderEvent, OrderIntent, RiskDecision, Side
+from core.instrument import Instrument
+from execution.contracts import ExecutionAlgorithm
+from execution.events import Amend, Cancel, Event, Market, OrderUnknown, Pause, Resume, Wake
+from execution.parent import END_OF_HORIZON, ParentOrder
+from execution.states import ENDED, MOVES, State, check_move
+from execution.twap import TWAPExecutor
+from tests import golden
+from tests.naive import START_NS
+from tests.parents import (
+    MS,
+    REACHABLE,
+    SECOND,
+    SYMBOL,
+    Answer,
+    Play,
+    check_books,
+    filled_at_once,
+    never_filled,
+    play_out,
+    twap,
+)
+
+# ---------------------------------------------------------------- slices: how much, and when
+
+
+@pytest.mark.parametrize("row", golden.rows("twap_slices.csv"), ids=lambda row: f"{row['quantity']} in {row['slices']}")
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_perfect_fills_send_the_sizes_of_the_table_and_nothing_is_lost(row: dict[str, str], side: Side) -> None:
+    # pitfall 1, pitfall 2, pitfall 4
+    quantity = int(row["quantity"])
+    parent = twap(quantity, 200, side=side, slices=int(row["slices"]), min_qty=int(row["min_lots"]))
+    played = play_out(parent, filled_at_once)
+    assert [intent.qty for intent in played.commands] == [int(size) for size in row["sizes"].split()]
+    assert parent.state is State.COMPLETED
+    report = parent.report()
+    assert report.filled_quantity == report.total_quantity == quantity
+    assert report.remaining_quantity == 0
+    assert report.slices_completed == report.slices_total == len(played.commands)
+
+
+def test_two_lots_over_five_slices_are_two_children_half_an_horizon_apart_and_no_burst() -> None:
+    play = Play(twap(2, 100, slices=5))  # pitfall 1
+    assert play.sizes == [1]
+    play.fill(0)
+    for second in range(1, 50):
+        assert play.at(second).sizes == [1]
+    assert play.at(50).sizes == [1, 1]
+
+
+def test_the_first_slice_is_sent_at_the_start_and_the_last_one_before_the_end() -> None:
+    played = play_out(twap(100, 100), filled_at_once)  # pitfall 2, pitfall 32
+    assert [(intent.ts_local_ns - START_NS) // SECOND for intent in played.commands] == list(range(0, 100, 10))
+    assert all(intent.meta["scheduled_ts_ns"] == intent.ts_local_ns for intent in played.commands)
+
+
+def test_a_remainder_does_not_add_a_slice() -> None:
+    for quantity in (99, 100, 101):  # pitfall 31
+        played = play_out(twap(quantity, 60, slices=3), filled_at_once)
+        assert [(intent.ts_local_ns - START_NS) // SECOND for intent in played.commands] == [0, 20, 40]
+
+
+def test_nothing_is_sent_before_the_start() -> None:
+    later = START_NS + 30 * SECOND  # pitfall 19
+    play = Play(twap(start_ns=later))
+    assert play.state == State.PENDING
+    assert play.wake_ns == later
+    for second in (1, 15, 29.999):
+        assert play.at(second).sizes == []
+    assert play.at(30).sizes == [10]
+
+
+def test_a_slice_begins_at_the_first_millisecond_and_the_wake_up_is_exactly_then() -> None:
+    play = Play(twap(7, 10, slices=7))
+    assert play.wake_ns == START_NS + 1429 * MS  # 10,000 / 7 = 1428.57
+    play.fill(0)
+    assert play.at(1.428).sizes == [1]
+    assert play.at(1.429).sizes == [1, 1]
+
+
+def test_every_child_carries_its_execution_its_slice_and_never_the_size_of_the_parent() -> None:
+    played = play_out(twap(1003, 70, slices=7), filled_at_once)
+    for index, intent in enumerate(played.commands):
+        assert intent.meta["execution_id"] == "x-1"
+        assert intent.meta["slice_id"] == f"x-1_{index}"
+        assert intent.meta["slice_idx"] == index
+        assert intent.intent_id == f"x-1-{index}"
+        assert 1003 not in intent.meta.values()
+        assert intent.expires_ts_ns == START_NS + 70 * SECOND
+
+
+def test_fractions_of_lots_are_whole_lots() -> None:
+    parent = twap(0.3, 30, slices=3, lot="0.1")  # pitfall 3, pitfall 7, pitfall 31
+    played = play_out(parent, filled_at_once)
+    assert [intent.qty for intent in played.commands] == [0.1, 0.1, 0.1]
+    assert parent.report().filled_quantity == 0.3
+
+
+def test_what_is_left_is_a_clean_number_and_no_float_residue() -> None:
+    play = Play(twap(0.3, 30, slices=3, lot="0.1"))  # pitfall 7
+    play.fill(0)
+    assert play.parent.report().remaining_quantity == 0.2
+
+
+def test_less_than_one_lot_is_declared_dust() -> None:
+    parent = twap(1000, 100, slices=5, lot="7")  # pitfall 4; 142 lots of 7 are 994
+    play_out(parent, filled_at_once)
+    report = parent.report()
+    assert (report.status, report.filled_quantity, report.remaining_quantity) == ("completed", 994, 6)
+    assert report.unfilled_reason is not None
+    assert "less than one lot of 7" in report.unfilled_reason
+
+
+def test_a_rest_below_the_minimum_goes_with_the_child_before_it() -> None:
+    play = Play(twap(100, 100, slices=3, min_qty=30, catch_up=1))  # pitfall 4
+    play.fill(0).at(40).fill(1, 17).close(1, 17)
+    assert play.sizes == [33, 33]
+    play.at(70)  # 50 are left and 34 are allowed, but nobody would take the 16 behind them
+    assert play.sizes == [33, 33, 50]
+
+
+def test_lots_that_came_back_wait_until_they_are_enough_for_an_order() -> None:
+    play = Play(twap(100, 100, slices=3, min_qty=30))  # pitfall 4
+    play.fill(0, 30).close(0, 30).at(30)
+    assert play.sizes == [33]
+    assert play.at(40).sizes == [33, 36]
+
+
+def test_a_rest_that_would_be_below_the_minimum_is_never_left_behind() -> None:
+    play = Play(twap(65, 100, slices=2, min_qty=30))  # pitfall 4
+    play.fill(0, 31).close(0, 31)  # of 32
+    play.at(50)
+    assert play.sizes == [32, 34]
+
+
+# ---------------------------------------------------------------- fills, closes, evidence
+
+
+def test_all_sent_is_not_done() -> None:
+    play = Play(twap(10, 10, slices=1))  # pitfall 15
+    assert play.sizes == [10]
+    report = play.accept(0).parent.report()
+    assert (report.status, report.filled_quantity, report.done) == ("running", 0, False)
+    play.fill(0, 9)
+    assert play.parent.report().status == "running"
+    play.fill(0, 1)
+    assert play.parent.report().status == "completed"
+
+
+def test_the_next_slice_does_not_count_open_lots_twice() -> None:
+    play = Play(twap())  # pitfall 8
+    play.at(10)
+    play.fill(0, 5)
+    play.at(20)
+    assert play.sizes == [10, 10, 10]
+    assert play.parent.children.filled + play.parent.children.reserved == 30
+
+
+def test_a_child_that_the_venue_cancels_goes_back_to_the_parent() -> None:
+    play = Play(twap())  # pitfall 11
+    play.fill(0, 4).close(0, 4, reason="self trade")
+    assert play.sizes == [10]  # waits before it tries again
+    assert play.at(1).sizes == [10, 6]
+    play.fill(1)
+    played = [play.at(second).fill(len(play.sent) - 1) for second in range(10, 100, 10)]
+    assert played
+    assert play.state == State.COMPLETED
+
+
+def test_a_close_frees_nothing_before_its_fills_have_come() -> None:
+    play = Play(twap(10, 10, slices=1))  # pitfall 37
+    play.close(0, 7)  # the fills are still on their way
+    assert play.parent.children.reserved == 7
+    play.at(1)
+    assert play.sizes == [10, 3]
+    play.fill(0, 4, fill_id="a").fill(0, 4, fill_id="a").fill(0, 3, fill_id="b")
+    assert (play.parent.children.filled, play.parent.children.reserved) == (7, 3)
+    play.fill(1)
+    assert play.state == State.COMPLETED
+
+
+def test_a_fill_after_a_cancel_request_counts() -> None:
+    play = Play(twap(10, 10, slices=1))  # pitfall 9
+    play.at(10)
+    assert [cancel.target_intent_id for cancel in play.cancels] == ["x-1-0"]
+    assert play.state == State.CLOSING
+    play.fill(0, 6)
+    assert not play.parent.ended
+    play.close(0, 6)
+    report = play.parent.report()
+    assert (report.status, report.filled_quantity, report.unfilled_reason) == ("cancelled", 6, END_OF_HORIZON)
+
+
+def test_a_fill_that_wins_the_race_against_the_cancel_completes_the_parent() -> None:
+    play = Play(twap(10, 10, slices=1))  # pitfall 9
+    play.at(10).fill(0)
+    assert play.state == State.COMPLETED
+    assert play.parent.report().unfilled_reason is None
+
+
+def test_a_fill_after_the_end_is_still_heard() -> None:
+    play = Play(twap(10, 10, slices=1))
+    play.at(10).close(0, 0)
+    assert play.state == State.CANCELLED
+    play.fill(0, 2)
+    assert play.state == State.CANCELLED
+    assert play.parent.report().filled_quantity == 2
+
+
+def test_events_of_other_executions_change_nothing() -> None:
+    play = Play(twap())  # pitfall 17, pitfall 18
+    before = play.parent.report()
+    for event in (
+        FillEvent("f", "x-2-0", SYMBOL, "buy", 5, 10.0, play.now_ns),
+        OrderClosed("x-2-0", "sim", "cancelled", 0.0, play.now_ns),
+        OrderEvent("x-2-0", "sim", "w", SYMBOL, "buy", "market", 5, play.now_ns),
+        RiskDecision("x-2-0", False, "no"),
+        OrderUnknown("x-2-0"),
+    ):
+        play.on(event)
+    assert play.parent.report() == before
+    assert play.sizes == [10]
+
+
+def test_unknown_lots_stay_reserved_until_there_is_evidence() -> None:
+    play = Play(twap(10, 10, slices=1))
+    play.unknown(0)
+    for second in (1, 5, 10, 60):
+        play.at(second)
+        assert play.parent.children.reserved == 10
+    assert play.sizes == [10]
+    assert not play.parent.ended
+    play.close(0, 0)
+    assert play.state == State.CANCELLED
+
+
+def test_a_fill_of_an_unknown_child_is_evidence_that_it_is_open() -> None:
+    play = Play(twap(10, 10, slices=1))
+    play.unknown(0).fill(0, 1)
+    play.at(10)
+    assert [cancel.qty for cancel in play.cancels] == [9]
+
+
+def test_time_does_not_run_backwards() -> None:
+    play = Play(twap())
+    play.at(50).at(20)
+    assert play.parent.view.now_ms == 50_000
+
+
+# ---------------------------------------------------------------- catch-up
+
+
+def test_a_gap_is_caught_up_with_three_nominal_slices_per_slice() -> None:
+    play = Play(twap(100, 100, slices=10))  # pitfall 13
+    play.fill(0)
+    play.at(75)  # seven slices late
+    assert play.new[0].qty == 30
+    play.fill(1)
+    assert play.at(79).sizes == [10, 30]
+    play.at(80).fill(2)
+    assert play.at(90).sizes == [10, 30, 30, 30]
+
+
+@pytest.mark.parametrize(("catch_up", "sizes"), [(1, [10, 10, 10, 10]), (2, [10, 20, 20, 20])])
+def test_the_cap_of_the_catch_up_is_a_parameter(catch_up: int, sizes: list[int]) -> None:
+    play = Play(twap(100, 100, catch_up=catch_up))
+    play.fill(0)
+    for number, second in enumerate((75, 80, 90), start=1):
+        play.at(second).fill(number)
+    assert play.sizes == sizes
+
+
+def test_after_a_pause_the_catch_up_is_capped_too() -> None:
+    play = Play(twap())  # pitfall 13
+    play.fill(0).on(Pause())
+    play.at(60)
+    assert play.sizes == [10]
+    play.on(Resume())
+    assert play.sizes == [10, 30]
+
+
+def test_lots_that_come_back_may_be_sent_again_in_their_slice() -> None:
+    play = Play(twap(10, 10, slices=1, catch_up=1))
+    play.close(0, 0, "rejected").at(1)
+    play.close(1, 4, "cancelled").fill(1, 4).at(5)
+    assert play.sizes == [10, 10, 6]
+
+
+# ---------------------------------------------------------------- refusals
+
+
+def test_refusals_are_retried_after_doubling_waits_and_then_the_parent_fails_with_the_reason() -> None:
+    play = Play(twap(retries=3, retry_seconds=1))  # pitfall 14
+    play.deny(play.sent[0], "notional 100 above 50")
+    for moment in (1, 3, 7):
+        assert play.at(moment - 0.001).new == ()
+        assert play.wake_ns == START_NS + moment * SECOND
+        play.at(moment)
+        assert len(play.new) == 1
+        play.deny(play.new[0], "notional 100 above 50")
+    assert play.state == State.FAILED
+    assert play.times == [0, 1, 3, 7]
+    report = play.parent.report()
+    assert (report.status, report.unfilled_reason) == ("failed", "notional 100 above 50")
+    assert report.denials == tuple(f"x-1-{n}: notional 100 above 50" for n in range(4))
+    assert play.parent.on(Wake(), play.now_ns + SECOND).wake_ns is None
+
+
+def test_a_fill_starts_the_count_of_refusals_anew() -> None:
+    play = Play(twap(retries=1))
+    play.close(0, 4, "rejected", "busy").fill(0, 4).at(1)
+    assert play.sizes == [10, 6]
+    play.fill(1).at(10).close(2, 0, "rejected", "busy").at(11)
+    assert play.state == State.WORKING
+    play.close(3, 0, "rejected", "busy")
+    assert play.state == State.FAILED
+    assert play.parent.report().unfilled_reason == "rejected by the venue: busy"
+
+
+def test_without_retries_the_first_refusal_fails() -> None:
+    play = Play(twap(retries=0))
+    assert play.deny(play.sent[0]).state == State.FAILED
+
+
+def test_a_failing_parent_waits_for_its_other_children() -> None:
+    play = Play(twap(retries=0))
+    play.at(10).deny(play.sent[1])
+    assert play.state == State.CLOSING
+    assert [cancel.target_intent_id for cancel in play.cancels] == ["x-1-0"]
+    play.fill(0, 3).close(0, 3)
+    assert play.state == State.FAILED
+    assert play.parent.report().filled_quantity == 3
+
+
+def test_a_denial_after_our_cancel_request_is_the_last_word_too() -> None:
+    play = Play(twap(10, 10, slices=1))  # pitfall 14: the cancel of an order that never was finds nothing to close
+    play.on(Cancel())
+    play.deny(play.sent[0])
+    assert play.state == State.CANCELLED
+
+
+def test_a_denial_of_an_unknown_child_is_evidence() -> None:
+    play = Play(twap(10, 10, slices=1))
+    play.unknown(0).on(Cancel()).deny(play.sent[0])
+    assert play.state == State.CANCELLED
+
+
+def test_a_repeated_denial_counts_once() -> None:
+    play = Play(twap(retries=1))
+    play.deny(play.sent[0]).deny(play.sent[0]).deny(play.sent[0])
+    assert play.state == State.WORKING
+    assert play.parent.report().denials == ("x-1-0: too big",)
+
+
+def test_orders_that_expire_at_the_end_are_no_refusals() -> None:
+    play = Play(twap(order_type="limit", retries=0))
+    for second in range(10, 100, 10):
+        play.at(second)
+    assert len(play.sent) == 10
+    play.now_ns = START_NS + 100 * SECOND  # the venue's clock is a little ahead of our wake-up
+    for number in range(10):
+        play.close(number, 0, "expired")
+    report = play.parent.report()
+    assert (report.status, report.unfilled_reason) == ("cancelled", END_OF_HORIZON)
+
+
+def test_a_denied_cancel_is_asked_for_again_under_a_new_id() -> None:
+    play = Play(twap(10, 10, slices=1))
+    play.at(10)
+    play.deny(play.cancels[0], "rate")
+    assert play.new == ()
+    assert play.wake_ns == START_NS + 11 * SECOND
+    assert play.at(10.5).new == ()
+    play.at(11)
+    assert [cancel.intent_id for cancel in play.cancels] == ["x-1-0-c1", "x-1-0-c2"]
+    play.deny(play.cancels[0], "rate")  # an old answer, once more
+    assert play.at(13).new == ()
+    assert play.parent.report().denials == ("x-1-0-c1: rate",)
+    play.close(0, 0)
+    assert play.state == State.CANCELLED
+
+
+def test_a_cancel_that_we_asked_for_is_no_refusal_even_if_its_order_was_unknown_meanwhile() -> None:
+    play = Play(twap(retries=0))
+    play.on(Pause()).unknown(0).close(0, 0)
+    assert play.state == State.PAUSED
+    play.on(Resume())
+    assert play.state == State.WORKING
+
+
+# ---------------------------------------------------------------- the end
+
+
+def test_resting_children_are_cancelled_at_the_end_of_the_horizon() -> None:
+    parent = twap(order_type="limit")  # pitfall 16
+    played = play_out(parent, never_filled)
+    cancels = [intent for intent in played.commands if intent.action == "cancel"]
+    assert [cancel.target_intent_id for cancel in cancels] == [f"x-1-{n}" for n in range(10)]
+    assert {cancel.ts_local_ns for cancel in cancels} == {START_NS + 100 * SECOND}
+    report = parent.report()
+    assert (report.status, report.unfilled_reason) == ("cancelled", END_OF_HORIZON)
+    assert report.end_ts_ns == START_NS + 100 * SECOND
+
+
+def test_complete_crosses_the_rest_before_the_end() -> None:
+    play = Play(twap(order_type="limit", completion="complete"))
+    for second in range(10, 100, 10):
+        play.at(second)
+    assert play.wake_ns == START_NS + 95 * SECOND  # half a slice before the end
+    play.at(95)
+    assert play.state == State.CROSSING
+    assert len(play.cancels) == 10
+    play.fill(0, 5)  # wins the race against its cancel
+    for number in range(10):
+        play.close(number, 5 if number == 0 else 0)
+    assert [(intent.type, intent.qty) for intent in play.sent[10:]] == [("market", 95)]
+    play.fill(10)
+    assert play.state == State.COMPLETED
+
+
+def test_crossing_waits_for_what_is_unknown() -> None:
+    play = Play(twap(10, 10, slices=1, order_type="limit", completion="complete"))
+    play.unknown(0).at(6)
+    assert play.state == State.CROSSING
+    assert len(play.sent) == 1
+    play.close(0, 0).at(7)
+    assert len(play.sent) == 2
+
+
+def test_crossing_keeps_to_the_limit_of_the_parent() -> None:
+    play = Play(twap(10, 10, slices=1, order_type="limit", completion="complete", limit_price=9.99))
+    play.at(6).close(0, 0)
+    assert [(intent.type, intent.limit_price) for intent in play.sent] == [("limit", 9.99), ("limit", 9.99)]
+
+
+def test_extend_works_on_after_the_horizon_and_ends_after_the_extension() -> None:
+    play = Play(twap(order_type="limit", completion="extend", extend_seconds=50))
+    for second in range(10, 100, 10):
+        play.at(second)
+    for number in range(9):
+        play.fill(number)
+    play.close(9, 0, "cancelled").at(101)
+    assert play.sizes == [10] * 11
+    assert play.sent[-1].expires_ts_ns == START_NS + 150 * SECOND
+    play.at(150)
+    assert play.state == State.CLOSING
+    play.close(10, 0)
+    assert play.state == State.CANCELLED
+
+
+def test_an_extension_makes_up_for_all_that_was_missed_at_the_capped_pace() -> None:
+    play = Play(twap(completion="extend", extend_seconds=100))
+    play.fill(0).on(Pause())
+    play.at(100).on(Resume())
+    for second in range(101, 200):
+        while play.new and len(play.sent) > 1 and play.new[-1].action == "new":
+            play.fill(len(play.sent) - 1)
+        play.at(second)
+    assert play.state == State.COMPLETED
+    assert max(play.sizes) == 30
+
+
+def test_no_child_is_sent_at_or_after_the_end() -> None:
+    play = Play(twap(), sees_market=False)
+    play.at(100)
+    assert play.sizes == []
+    assert play.state == State.CANCELLED
+
+
+def test_cancel_by_request_keeps_the_reason() -> None:
+    play = Play(twap())
+    play.on(Cancel("the desk is closing")).close(0, 0)
+    assert play.state == State.CANCELLED
+    assert play.parent.report().unfilled_reason == "the desk is closing"
+
+
+def test_cancel_before_the_start_ends_at_once() -> None:
+    play = Play(twap(start_ns=START_NS + SECOND))
+    assert play.on(Cancel()).state == State.CANCELLED
+
+
+# ---------------------------------------------------------------- pause, resume, stale data
+
+
+def test_a_pause_pulls_what_rests_and_a_resume_sends_it_again() -> None:
+    play = Play(twap(order_type="limit"))
+    play.on(Pause())
+    assert [cancel.target_intent_id for cancel in play.cancels] == ["x-1-0"]
+    play.close(0, 0)
+    play.at(5)
+    assert play.sizes == [10]
+    play.on(Resume())
+    assert play.sizes == [10, 10]
+
+
+def test_a_pause_may_leave_the_children_in_the_market() -> None:
+    play = Play(twap(pull_on_pause=False))
+    play.on(Pause())
+    assert play.cancels == []
+    play.fill(0)
+    assert play.parent.children.filled == 10
+
+
+def test_a_pause_that_lasts_to_the_end_says_so_in_the_report() -> None:
+    play = Play(twap())
+    play.fill(0).on(Pause("news at noon")).at(100)
+    assert play.parent.report().unfilled_reason == "news at noon"
+
+
+def test_without_market_data_nothing_is_sent_until_there_is_some() -> None:
+    play = Play(twap(), sees_market=False)
+    play.at(0)
+    assert play.state == State.PAUSED
+    assert play.listens()
+    play.at(5).market()
+    assert play.state == State.WORKING
+    assert not play.listens()
+    assert not play.parent.listens
+    assert play.sizes == [10]
+
+
+def test_stale_data_pause_and_fresh_data_resume() -> None:
+    play = Play(twap(stale_seconds=15))
+    play.fill(0).at(10)
+    assert play.sizes == [10, 10]
+    play.fill(1).at(20)
+    assert play.state == State.PAUSED
+    assert play.cancels == []
+    play.market(age_s=16)
+    assert play.state == State.PAUSED
+    play.market()
+    assert play.sizes == [10, 10, 10]
+
+
+def test_a_resume_does_not_help_against_stale_data() -> None:
+    play = Play(twap(), sees_market=False)
+    play.at(0).on(Resume())
+    assert play.state == State.PAUSED
+    assert play.listens()
+
+
+def test_a_pause_by_request_is_not_lifted_by_market_data() -> None:
+    play = Play(twap(), sees_market=False)
+    play.at(0).on(Pause()).market()
+    assert play.state == State.PAUSED
+    assert play.on(Resume()).sizes == [10]
+
+
+def test_older_market_data_do_not_replace_newer() -> None:
+    play = Play(twap(20, 100, slices=2, order_type="limit"))
+    play.at(50 - 0.001).market(1099, 1101)
+    play.market(899, 901, age_s=1)
+    play.at(50)
+    assert [intent.limit_price for intent in play.sent] == [10.0, 11.0]
+
+
+@pytest.mark.parametrize("sides", [(0, 1), (0, 1001), (999, 0)])
+def test_a_market_with_one_side_is_no_market(sides: tuple[int, int]) -> None:
+    play = Play(twap(order_type="limit"), sees_market=False)
+    play.market(*sides)
+    assert play.sent == []
+    assert play.market().sent[0].limit_price == 10.0
+
+
+# ---------------------------------------------------------------- amendments
+
+
+def test_an_amended_quantity_is_worked_over_the_time_that_is_left() -> None:
+    play = Play(twap())
+    play.fill(0).at(10).fill(1).at(50)
+    play.fill(2)
+    done = play.parent.children.filled
+    play.on(Amend(quantity=done + 20))
+    for second in range(51, 101):
+        if play.new and play.new[-1].action == "new":
+            play.fill(len(play.sent) - 1)
+        play.at(second)
+    assert play.state == State.COMPLETED
+    assert play.parent.report().total_quantity == done + 20 == sum(play.sizes)
+
+
+def test_an_amendment_waits_until_nothing_is_open() -> None:
+    play = Play(twap())  # pitfall 10
+    play.at(10).on(Amend(quantity=50))
+    assert play.state == State.AMENDING
+    assert len(play.cancels) == 2
+    play.fill(0, 3)
+    play.close(0, 5)  # two lots are still on their way
+    play.close(1, 0)
+    assert play.state == State.AMENDING
+    play.fill(0, 2)
+    assert play.state == State.WORKING
+    assert (play.parent.plan.quantity, play.parent.plan.horizon_ms) == (45, 90_000)
+
+
+def test_an_amended_end_moves_the_schedule() -> None:
+    play = Play(twap())
+    play.fill(0).on(Amend(end_ns=START_NS + 200 * SECOND))
+    assert play.parent.plan.horizon_ms == 200_000
+    assert play.sent[-1].expires_ts_ns == START_NS + 200 * SECOND
+
+
+def test_an_amended_limit_prices_the_next_child() -> None:
+    play = Play(twap(order_type="limit"))
+    play.on(Amend(limit_ticks=950)).close(0, 0)
+    assert play.sent[-1].limit_price == 9.5
+
+
+def test_several_amendments_at_once_are_one() -> None:
+    play = Play(twap())
+    play.on(Amend(quantity=50)).on(Amend(end_ns=START_NS + 30 * SECOND)).on(Amend(limit_ticks=1200))
+    play.close(0, 0)
+    plan = play.parent.plan
+    assert (plan.quantity, plan.horizon_ms, plan.limit_ticks) == (50, 30_000, 1200)
+
+
+@pytest.mark.parametrize(
+    ("amendment", "text"),
+    [
+        (Amend(end_ns=START_NS - SECOND), "horizon_ms"),
+        (Amend(end_ns=START_NS + 10**6 * SECOND), "horizon_ms"),
+        (Amend(quantity=10**12), "quantity"),
+    ],
+)
+def test_an_impossible_amendment_ends_the_parent_and_says_why(amendment: Amend, text: str) -> None:
+    play = Play(twap())
+    play.on(amendment).close(0, 0)
+    report = play.parent.report()
+    assert report.status == "cancelled"
+    assert report.unfilled_reason is not None
+    assert report.unfilled_reason.startswith("cannot be amended: ")
+    assert text in report.unfilled_reason
+
+
+def test_an_amendment_below_the_minimum_of_the_venue_ends_the_parent() -> None:
+    play = Play(twap(100, 100, slices=3, min_qty=30))
+    play.fill(0).on(Amend(quantity=50))
+    assert play.state == State.CANCELLED
+    assert "minimum of 30" in str(play.parent.report().unfilled_reason)
+
+
+def test_an_amendment_to_what_is_done_completes() -> None:
+    play = Play(twap())
+    play.fill(0).on(Amend(quantity=10))
+    assert play.state == State.COMPLETED
+    assert play.parent.report().fill_rate == 1
+
+
+@pytest.mark.parametrize("quantity", [0, -5])
+def test_an_amendment_to_nothing_is_refused(quantity: int) -> None:
+    with pytest.raises(ValueError, match="quantity"):
+        Amend(quantity=quantity)
+
+
+def test_an_amendment_before_the_start_does_not_bring_the_start_forward() -> None:
+    later = START_NS + 60 * SECOND  # pitfall 19
+    play = Play(twap(start_ns=later))
+    play.on(Amend(quantity=50))
+    for second in (1, 30, 59):
+        assert play.at(second).sizes == []
+    assert play.wake_ns == later
+    assert play.at(60).sizes == [5]
+    assert play.parent.plan.horizon_ms == 100_000
+
+
+def test_an_amendment_does_not_end_a_pause() -> None:
+    play = Play(twap())
+    play.fill(0).on(Pause("lunch")).on(Amend(quantity=50))
+    assert play.state == State.PAUSED
+    play.at(40)
+    assert play.sizes == [10]
+    play.on(Resume())
+    assert len(play.sizes) == 2
+
+
+def test_a_pause_during_an_amendment_is_not_lost() -> None:
+    play = Play(twap())
+    play.on(Amend(quantity=50)).on(Pause("lunch")).close(0, 0)
+    assert play.state == State.PAUSED
+    assert play.sizes == [10]
+    assert play.on(Resume()).state == State.WORKING
+
+
+def test_an_amendment_whose_time_runs_out_still_ends() -> None:
+    play = Play(twap())
+    play.at(50).on(Amend(quantity=90)).at(100)
+    assert play.state == State.AMENDING
+    play.fill(0, 2)
+    for number in range(len(play.sent)):
+        play.close(number, 2 if number == 0 else 0)
+    assert play.state == State.CANCELLED
+
+
+def test_requests_after_the_end_change_nothing() -> None:
+    play = Play(twap(10, 10, slices=1))
+    play.fill(0)
+    for event in (Pause(), Resume(), Amend(quantity=50), Cancel()):
+        play.on(event)
+        assert play.state == State.COMPLETED
+        assert play.new == ()
+    assert play.parent.report().total_quantity == 10
+
+
+# ---------------------------------------------------------------- the table of states
+
+
+def test_an_illegal_move_raises_and_names_the_legal_ones() -> None:
+    with pytest.raises(RuntimeError, match="from working to pending; legal: amending, closing"):
+        check_move(State.WORKING, State.PENDING)
+    with pytest.raises(RuntimeError, match="it has ended"):
+        check_move(State.COMPLETED, State.WORKING)
+
+
+@pytest.mark.parametrize("old", list(State))
+@pytest.mark.parametrize("new", list(State))
+def test_the_table_alone_says_what_is_legal(old: State, new: State) -> None:
+    if new in MOVES[old]:
+        assert check_move(old, new) is new
+    else:
+        with pytest.raises(RuntimeError):
+            check_move(old, new)
+
+
+def test_nothing_leads_out_of_an_end_and_every_state_leads_to_one() -> None:
+    for state in State:
+        assert (not MOVES[state]) == (state in ENDED)
+        assert REACHABLE[state] & ENDED
+
+
+# ---------------------------------------------------------------- any plan, any events
+
+
+@dataclass
+class Fate:
+    """What is true of a child at the venue, whatever the parent has heard of it."""
+
+    intent: OrderIntent
+    number: int
+    left: int
+    filled: int = 0
+    over: bool = False
+    accepted: bool = False
+
+
+@dataclass
+class Venue:
+    """Keeps the truth and puts messages in a mailbox, from which they are delivered in any order, also repeatedly."""
+
+    fates: dict[str, Fate] = field(default_factory=dict)
+    cancels: list[OrderIntent] = field(default_factory=list)
+    mail: list[Event] = field(default_factory=list)
+    ids: count[int] = field(default_factory=count)
+
+    def take(self, intent: OrderIntent) -> None:
+        if intent.action == "cancel":
+            self.cancels.append(intent)
+        else:
+            self.fates[intent.intent_id] = Fate(intent, len(self.fates), round(intent.qty))
+
+    def accept(self, fate: Fate) -> None:
+        if not fate.over:
+            fate.accepted = True
+            intent = fate.intent
+            self.mail.append(
+                OrderEvent(intent.intent_id, "sim", f"w{fate.number}", SYMBOL, intent.side, intent.type, intent.qty, 0)
+            )
+
+    def trade(self, fate: Fate, lots: int) -> None:
+        lots = min(lots, fate.left)
+        if fate.over or lots == 0:
+            return
+        fate.accepted = True
+        fate.left -= lots
+        fate.filled += lots
+        intent = fate.intent
+        self.mail.append(FillEvent(f"f{next(self.ids)}", intent.intent_id, SYMBOL, intent.side, float(lots), 10.0, 0))
+        if fate.left == 0:
+            self.end(fate, "filled")
+
+    def deny(self, fate: Fate) -> None:
+        if not fate.over and not fate.accepted:
+            fate.over = True
+            self.mail.append(RiskDecision(fate.intent.intent_id, False, "too much"))
+
+    def end(self, fate: Fate, status: str) -> None:
+        if not fate.over:
+            fate.over = True
+            closed = OrderClosed(fate.intent.intent_id, "sim", status, float(fate.filled), 0)  # type: ignore[arg-type]
+            self.mail.append(closed)
+
+    def cancel(self, number: int, *, denied: bool) -> None:
+        if self.cancels:
+            intent = self.cancels.pop(number % len(self.cancels))
+            if denied:
+                self.mail.append(RiskDecision(intent.intent_id, False, "rate"))
+            else:
+                self.end(self.fates[intent.target_intent_id or ""], "cancelled")
+
+
+@dataclass
+class Books:
+    """What the parent should know, worked out from the delivered messages alone."""
+
+    fills: dict[str, int] = field(default_factory=dict)
+    last_words: dict[str, int] = field(default_factory=dict)
+
+    def read(self, event: Event) -> None:
+        match event:
+            case FillEvent():
+                self.fills[event.fill_id] = round(event.qty)
+            case OrderClosed():
+                self.last_words[event.intent_id] = round(event.cumulative_qty)
+            case RiskDecision(intent_id=intent_id) if not intent_id.rpartition("-")[2].startswith("c"):
+                self.last_words[intent_id] = 0
+
+
+ACTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                "wake",
+                "wake",
+                "wake",
+                "deliver",
+                "deliver",
+                "deliver",
+                "deliver",
+                "trade",
+                "trade",
+                "accept",
+                "close",
+                "deny",
+                "unknown",
+                "cancel",
+                "refuse",
+                "market",
+                "pause",
+                "resume",
+                "amend",
+                "stop",
+            ]
+        ),
+        st.integers(0, 40),
+        st.integers(0, 40),
+    ),
+    max_size=80,
+)
+PLANS = st.fixed_dictionaries(
+    {
+        "quantity": st.integers(1, 120),
+        "slices": st.integers(1, 12),
+        "order_type": st.sampled_from(["limit", "market"]),
+        "side": st.sampled_from(["buy", "sell"]),
+        "catch_up": st.integers(1, 4),
+        "retries": st.sampled_from([0, 1, 3, 1000]),
+        "stale_seconds": st.sampled_from([0, 3, 300]),
+        "pull_on_pause": st.booleans(),
+        "start": st.integers(0, 3),
+    }
+)
+ENDINGS = st.sampled_from(
+    [{"completion": "cancel"}, {"completion": "complete"}, {"completion": "extend", "extend_seconds": 5}]
+)
+
+
+class Storm:
+    """Plays any sequence of events, with the truth at the venue beside it."""
+
+    def __init__(self, parent: ParentOrder) -> None:
+        self.parent = parent
+        self.venue = Venue()
+        self.books = Books()
+        self.now_ns = START_NS
+        self.amended = False
+        self.ids: set[str] = set()
+
+    def on(self, event: Event) -> None:
+        before = self.parent.state
+        self.books.read(event)
+        step = self.parent.on(event, self.now_ns)
+        check_books(self.parent)
+        assert self.parent.state in REACHABLE[before]
+        children = self.parent.children
+        if not self.amended:
+            assert children.filled + children.reserved <= self.parent.quantity  # pitfall 8
+        sent = sum(child.lots for child in children)
+        freed = sum(
+            child.lots - self.books.last_words[child.intent_id]
+            for child in children
+            if child.intent_id in self.books.last_words
+        )
+        assert children.filled == sum(self.books.fills.values())
+        assert sent - freed == children.filled + children.reserved  # pitfall 37
+        end_ns = START_NS + self.parent.plan.end_ms * MS
+        for intent in step.commands:
+            assert intent.intent_id not in self.ids  # pitfall 18
+            self.ids.add(intent.intent_id)
+            assert not self.parent.ended
+            if intent.action == "new":
+                assert children.filled + children.reserved <= self.parent.quantity
+                assert intent.qty >= self.parent.plan.min_lots
+                assert intent.expires_ts_ns is not None
+                assert self.now_ns < intent.expires_ts_ns
+                assert self.amended or intent.expires_ts_ns == self.start_end()
+            else:
+                assert intent.target_intent_id in self.ids
+            self.venue.take(intent)
+        assert step.wake_ns is None or step.wake_ns > self.now_ns
+        assert self.amended or end_ns == self.start_end() or self.parent.parent.start_ns != START_NS
+        report = self.parent.report()
+        assert report.done == self.parent.ended
+        assert report.filled_quantity == children.filled
+
+    def start_end(self) -> int:
+        return self.parent.parent.start_ns + self.parent.plan.end_ms * MS
+
+    def act(self, word: str, a: int, b: int) -> None:
+        venue = self.venue
+        fates = list(venue.fates.values())
+        fate = fates[a % len(fates)] if fates else None
+        match word:
+            case "wake":
+                self.now_ns += a * 50 * MS
+                self.on(Wake())
+            case "market":
+                self.on(Market(self.now_ns - b * 100 * MS, 990 + a, 992 + a))
+            case "deliver" if venue.mail:
+                at = a % len(venue.mail)
+                self.on(venue.mail[at] if b % 3 == 0 else venue.mail.pop(at))
+            case "pause":
+                self.on(Pause())
+            case "resume":
+                self.on(Resume())
+            case "stop" if b > 30:
+                self.on(Cancel())
+            case "amend" if b > 20:
+                self.amended = True
+                self.on(
+                    Amend(
+                        quantity=1 + a * 3 if b % 2 else None, end_ns=self.now_ns + (a - 5) * SECOND if b % 3 else None
+                    )
+                )
+            case "cancel":
+                venue.cancel(a, denied=False)
+            case "refuse":
+                venue.cancel(a, denied=True)
+        if fate is not None:
+            match word:
+                case "trade":
+                    venue.trade(fate, 1 + b // 4)
+                case "accept":
+                    venue.accept(fate)
+                case "close":
+                    venue.end(fate, ("cancelled", "expired", "rejected")[b % 3])
+                case "deny":
+                    venue.deny(fate)
+                case "unknown":
+                    venue.mail.append(OrderUnknown(fate.intent.intent_id))
+
+    def settle(self) -> None:
+        """The end passes, all evidence arrives, and the venue answers what is asked of it then."""
+        self.now_ns = max(self.now_ns, self.start_end()) + 200 * SECOND
+        self.on(Wake())
+        for _ in range(20):
+            for fate in list(self.venue.fates.values()):
+                self.venue.end(fate, "cancelled")
+            while self.venue.mail:
+                self.on(self.venue.mail.pop())
+            if self.parent.ended:
+                return
+            self.now_ns += 3600 * SECOND
+            self.on(Wake())
+
+
+@settings(max_examples=400)
+@given(plan=PLANS, ending=ENDINGS, share=st.floats(0, 1), actions=ACTIONS)
+def test_any_events_in_any_order_keep_the_books_and_end_in_a_terminal_state(
+    plan: dict[str, Any], ending: dict[str, Any], share: float, actions: list[tuple[str, int, int]]
+) -> None:
+    # pitfall 8, pitfall 9, pitfall 14, pitfall 18, pitfall 37
+    quantity, start_ns = plan["quantity"], START_NS + plan["start"] * SECOND
+    arguments = {name: value for name, value in plan.items() if name not in ("quantity", "start")}
+    parent = twap(quantity, 10, min_qty=max(1, round(share * quantity)), start_ns=start_ns, **arguments, **ending)
+    storm = Storm(parent)
+    storm.on(Market(START_NS, 999, 1001))
+    for word, a, b in actions:
+        storm.act(word, a, b)
+    storm.settle()
+    assert parent.ended
+    assert parent.children.reserved == 0
+    assert parent.children.filled == sum(fate.filled for fate in storm.venue.fates.values())
+    report = parent.report()
+    assert (report.status == "completed") == (parent.state is State.COMPLETED)
+    if report.filled_quantity < report.total_quantity:
+        assert report.unfilled_reason
+
+
+def _answers(plan: Sequence[tuple[int, int]]) -> Answer:
+    """A venue whose answers depend on the number of the child only: (how much of it is filled, how late)."""
+    taken: dict[str, float] = {}
+
+    def answer(intent: OrderIntent, now_ns: int) -> list[tuple[int, Event]]:
+        if intent.action == "cancel":
+            target = intent.target_intent_id or ""
+            return [(now_ns + 7 * MS, OrderClosed(target, "sim", "cancelled", taken[target], now_ns))]
+        number = int(intent.intent_id.rpartition("-")[2])
+        tenths, late = plan[number % len(plan)]
+        if tenths == 11:
+            return [(now_ns, RiskDecision(intent.intent_id, False, "no"))]
+        lots = intent.qty * tenths // 10
+        taken[intent.intent_id] = lots
+        if not lots:
+            return []
+        at = now_ns + late * MS
+        return [(at, FillEvent(f"{number}", intent.intent_id, SYMBOL, intent.side, lots, 10.0, at))]
+
+    return answer
+
+
+ANSWERS = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 3)), min_size=1, max_size=8)
+
+
+@settings(max_examples=150)
+@given(
+    quantity=st.integers(1, 200),
+    slices=st.integers(1, 12),
+    order_type=st.sampled_from(["limit", "market"]),
+    ending=ENDINGS,
+    answers=ANSWERS,
+    extra=st.lists(st.integers(0, 20_000), max_size=30),
+)
+def test_more_wake_ups_change_nothing(
+    quantity: int,
+    slices: int,
+    order_type: Literal["limit", "market"],
+    ending: dict[str, Any],
+    answers: list[tuple[int, int]],
+    extra: list[int],
+) -> None:
+    def played(wakes: list[int]) -> object:
+        parent = twap(quantity, 10, slices=slices, order_type=order_type, **ending)
+        result = play_out(parent, _answers(answers), extra_wakes=[START_NS + at * MS for at in wakes])
+        return result.commands, parent.report()
+
+    assert played(sorted(extra * 2)) == played([])
+
+
+@settings(max_examples=150)
+@given(
+    quantity=st.integers(1, 200),
+    slices=st.integers(1, 12),
+    order_type=st.sampled_from(["limit", "market"]),
+    ending=ENDINGS,
+    answers=ANSWERS,
+    bid=st.integers(950, 1050),
+    width=st.integers(0, 9),
+    limit=st.one_of(st.none(), st.integers(940, 1060)),
+)
+def test_a_sell_is_the_mirror_image_of_a_buy(
+    quantity: int,
+    slices: int,
+    order_type: Literal["limit", "market"],
+    ending: dict[str, Any],
+    answers: list[tuple[int, int]],
+    bid: int,
+    width: int,
+    limit: int | None,
+) -> None:
+    def played(side: Side) -> list[tuple[object, ...]]:
+        ticks = (bid, bid + width) if side == "buy" else (2000 - bid - width, 2000 - bid)
+        worst = None if limit is None else (limit if side == "buy" else 2000 - limit) / 100
+        parent = twap(quantity, 10, side=side, slices=slices, order_type=order_type, limit_price=worst, **ending)
+        result = play_out(parent, _answers(answers), bid=ticks[0], ask=ticks[1])
+        grid = Instrument(SYMBOL, tick="0.01")
+        return [
+            (
+                intent.intent_id,
+                intent.action,
+                intent.ts_local_ns,
+                intent.qty,
+                intent.type,
+                None
+                if intent.limit_price is None
+                else grid.ticks(intent.limit_price)
+                if side == "buy"
+                else 2000 - grid.ticks(intent.limit_price),
+            )
+            for intent in result.commands
+        ]
+
+    assert played("buy") == played("sell")
+
+
+@settings(max_examples=100)
+@given(quantity=st.integers(1, 500), slices=st.integers(1, 20), moments=st.lists(st.integers(1, 9_999), max_size=15))
+def test_lost_and_late_wake_ups_lose_no_lots(quantity: int, slices: int, moments: list[int]) -> None:
+    play = Play(twap(quantity, 10, slices=slices, catch_up=1000))  # pitfall 2
+    for moment in [*sorted(moments), 9_999]:
+        play.at(moment / 1000)
+    assert sum(play.sizes) == quantity
+
+
+def test_the_same_parent_makes_the_same_children_with_another_seed_and_symbol_only_their_ids_differ() -> None:
+    def ids(seed: int) -> list[str]:
+        executor = TWAPExecutor("tester", 3, "market", seed=seed, instrument=Instrument(SYMBOL, lot="1"))
+        parent = executor.start(ExecutionAlgorithm("TWAP", SYMBOL, "buy", 9.0, 9), start_ns=START_NS)
+        return [intent.intent_id for intent in play_out(parent, filled_at_once).commands]
+
+    assert ids(1) == ids(1)
+    assert not set(ids(1)) & set(ids(2))  # pitfall 18
