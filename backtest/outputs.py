@@ -115,21 +115,25 @@ def _seal(file: Path, rows: int) -> dict[str, Any]:
 def _staged(folder: Path) -> Iterator[Path]:
     """A hidden folder inside `folder` to write to; it is gone afterwards, and so is what was made for nothing."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    staged = folder / f".run.{os.getpid()}.partial"
     try:
-        staged.mkdir(parents=True)
-        yield staged
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            staged = folder / ".run.partial"
+            shutil.rmtree(staged, ignore_errors=True)  # of a run that was killed
+            staged.mkdir()
+            try:
+                yield staged
+            finally:
+                shutil.rmtree(staged, ignore_errors=True)
     except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
         for path in made:
             with suppress(OSError):
                 path.rmdir()
         raise
-    shutil.rmtree(staged, ignore_errors=True)
 
 
 def _move_in(staged: Path, folder: Path) -> None:
-    with _alone(folder), _uninterrupted():
+    with _uninterrupted():
         (folder / RUN).unlink(missing_ok=True)
         for name in FILES:
             (staged / name).replace(folder / name)
@@ -158,7 +162,7 @@ def _uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One run at a time moves its files into this folder, over processes."""
+    """One run at a time writes into this folder, over processes."""
     try:
         import fcntl
     except ImportError:  # no such lock on this system

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,8 +180,13 @@ def _ensure_data(data_dir: Path, *, quiet: bool) -> None:
         return
     from research.sample import ensure_sample
 
-    with progress("making the SYNTHETIC sample market", quiet=quiet):
-        ensure_sample(data_dir, lambda line: note(line, quiet=quiet))
+    with ExitStack() as shown:
+
+        def announce(line: str) -> None:
+            note(line, quiet=quiet)
+            shown.enter_context(progress("making the SYNTHETIC sample market", quiet=quiet))
+
+        ensure_sample(data_dir, announce)
 
 
 if __name__ == "__main__":

@@ -35,9 +35,9 @@ class Costs:
     """What the fills of a run cost; positive is worse. The same sums as `execution.tca`, over all executions.
 
     notional: filled quantity at decision prices, on which every `bps` but the shortfall's is measured. `arrival` is
-    spread + impact + timing, `total` is arrival + fees. `delay` is the move from decision to arrival, `opportunity` what the
-    market did to the quantity that was not filled, and `shortfall` all of it together; basis points of these three are
-    of the paper notional, as in `fillwright analyze`.
+    spread + impact + timing, `total` is arrival + fees. `delay` is the move from decision to arrival, `opportunity`
+    what the market did to the quantity that was not filled, and `shortfall` all of it together; basis points of these
+    three are of the paper notional, as in `fillwright analyze`.
     """
 
     notional: float

@@ -66,6 +66,7 @@ class Child:
     total: int | None = None  # the venue's cumulative quantity at its close
     standing: Standing = Standing.SENT
     cancels: int = 0  # how often we have asked to cancel it
+    ask_again_ns: int = 0  # not before
 
     @property
     def reserved(self) -> int:

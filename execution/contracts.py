@@ -71,7 +71,8 @@ class ExecutionReport(Contract):
     the mid that its strategy saw, `end_price` the mid when it ended. `benchmark_vwap` is the market's volume-weighted
     price over the bars from arrival to the last fill without our own trades, `benchmark_vwap_own` with them,
     `benchmark_twap` the time-weighted mid over the same bars. `denials` are the risk gate's refusals, in order.
-    `settings` says how the numbers were made: fill model, impact, spread source, data.
+    `settings` says how the numbers were made: fill model, impact, spread source, data. `notes` says what is special
+    about this one: where its volume profile came from, how often it paused and why.
     """
 
     execution_id: str
@@ -103,6 +104,7 @@ class ExecutionReport(Contract):
     denials: tuple[str, ...] = ()
     fills: tuple[FillEvent, ...] = ()
     settings: dict[str, Any] = field(default=EMPTY)
+    notes: dict[str, Any] = field(default=EMPTY)
 
     def __post_init__(self) -> None:
         checks.positive("total_quantity", self.total_quantity)
@@ -114,10 +116,14 @@ class ExecutionReport(Contract):
             value = getattr(self, f.name)
             if isinstance(value, float) and value != value:
                 object.__setattr__(self, f.name, math.nan)
-        if type(self.settings) is not FrozenDict:
-            object.__setattr__(self, "settings", FrozenDict(self.settings))
+        for name in ("settings", "notes"):
+            if type(getattr(self, name)) is not FrozenDict:
+                object.__setattr__(self, name, FrozenDict(getattr(self, name)))
         object.__setattr__(self, "denials", tuple(self.denials))
         object.__setattr__(self, "fills", tuple(self.fills))
+
+    def __reduce__(self) -> tuple[type[ExecutionReport], tuple[Any, ...]]:  # through the constructor: one NaN
+        return ExecutionReport, tuple(getattr(self, f.name) for f in fields(self))
 
     @property
     def done(self) -> bool:

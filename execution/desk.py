@@ -219,6 +219,6 @@ class Desk:
                 benchmark_twap=self._tape.twap(first, last),
                 spread_bps=float(2e4 * half.mean() / seat.arrival_price),
                 market_volume=volume,
-                settings={**self._settings, **report.settings},
+                settings=self._settings,
             )
         )

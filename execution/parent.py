@@ -24,6 +24,7 @@ from execution.states import ENDED, State, check_move
 
 END_OF_HORIZON: Final = "end of horizon"
 NO_DATA: Final = "no fresh market data"
+MOST_DOUBLINGS: Final = 10  # of the wait between two attempts
 THIN: Final = "a slice traded less than the minimum volume"
 
 
@@ -67,7 +68,6 @@ class _Trouble:
 
     in_a_row: int = 0
     not_before_ns: int = 0
-    no_cancel_before_ns: int = 0
     denials: list[str] = field(default_factory=list)
 
 
@@ -155,7 +155,7 @@ class ParentOrder:
             unfilled_reason=self._unfilled_reason(total, filled),
             denials=tuple(self._trouble.denials),
             fills=tuple(self._fills),
-            settings={**self.notes, **{f"paused, {why}": count for why, count in sorted(self._pauses.items())}},
+            notes={**self.notes, **{f"paused, {why}": count for why, count in sorted(self._pauses.items())}},
         )
 
     # ---- hearing: what each event changes
@@ -202,7 +202,6 @@ class ParentOrder:
         target = self._cancels.pop(event.intent_id, None)
         if target is not None and target.standing is Standing.CANCELLING:
             target.standing = Standing.OPEN
-            self._trouble.no_cancel_before_ns = self._now_ns + self._algorithm.retry_ms * NS_PER_MS
             self._trouble.denials.append(f"{event.intent_id}: {reason}")
         child = self.children.get(event.intent_id)
         if child is not None and child.filled == 0 and self.children.close(child, 0):
@@ -238,7 +237,9 @@ class ParentOrder:
         if self.ended or self.state is State.CLOSING:
             return
         self.quantity = self.quantity if event.quantity is None else event.quantity
-        self._end_ns = self._end_ns if event.end_ns is None else event.end_ns
+        extended = self._now_ns >= self._end_ns and not self.ended
+        end_ns = self._at(self.plan.end_ms) if extended else self._end_ns
+        self._end_ns = end_ns if event.end_ns is None else event.end_ns
         self._limit_ticks = self._limit_ticks if event.limit_ticks is None else event.limit_ticks
         if self.state is not State.AMENDING:
             self._waits_for = None
@@ -401,12 +402,16 @@ class ParentOrder:
         )
 
     def _pull(self, which: Callable[[Child], bool] = lambda _child: True) -> None:
-        """Asks to cancel what is open; what is unknown keeps its lots reserved until there is evidence."""
-        if self._now_ns < self._trouble.no_cancel_before_ns:
-            return
+        """Asks to cancel what may still be open, and again, ever more seldom, while nobody answers.
+
+        What is being cancelled or unknown keeps its lots reserved until there is evidence.
+        """
         for child in self.children.live():
-            if child.standing in (Standing.SENT, Standing.OPEN) and which(child):
-                child.standing = Standing.CANCELLING
+            if child.standing is not Standing.CLOSED and self._now_ns >= child.ask_again_ns and which(child):
+                if child.standing is not Standing.UNKNOWN:
+                    child.standing = Standing.CANCELLING
+                wait_ms = self._algorithm.retry_ms << min(child.cancels, MOST_DOUBLINGS)
+                child.ask_again_ns = self._now_ns + wait_ms * NS_PER_MS
                 child.cancels += 1
                 intent = OrderIntent(
                     ids.cancel_id(child.intent_id, child.cancels),
@@ -429,6 +434,7 @@ class ParentOrder:
         self._pull()
         if self.children.reserved:
             return
+        self.quantity = max(self.quantity, self.children.filled)
         left = self.quantity - self.children.filled
         start_ns = max(self._now_ns, self.parent.start_ns)
         horizon_ms = (self._end_ns - start_ns) // NS_PER_MS
@@ -481,7 +487,7 @@ class ParentOrder:
         if trouble.in_a_row > self._algorithm.retries:
             self._close(State.FAILED, reason)
             return
-        wait_ms = self._algorithm.retry_ms << min(trouble.in_a_row - 1, 20)
+        wait_ms = self._algorithm.retry_ms << min(trouble.in_a_row - 1, MOST_DOUBLINGS)
         trouble.not_before_ns = self._now_ns + wait_ms * NS_PER_MS
 
     def _close(self, outcome: State, reason: str) -> None:
@@ -513,7 +519,8 @@ class ParentOrder:
             if plan.completion == Completion.COMPLETE:
                 moments.append(self._at(plan.horizon_ms - plan.completion_ms))
         if self.state is not State.PENDING:
-            moments += (self._trouble.not_before_ns, self._trouble.no_cancel_before_ns)
+            moments.append(self._trouble.not_before_ns)
+            moments += [child.ask_again_ns for child in self.children.live() if child.cancels]
         return min((moment for moment in moments if moment > now_ns), default=None)
 
     def _at(self, ms: int) -> int:
@@ -536,4 +543,9 @@ class ParentOrder:
             return None
         if self.state is State.COMPLETED:
             return f"the rest is less than one lot of {self._instrument.lot}"
-        return self._reason
+        if self._reason != END_OF_HORIZON:
+            return self._reason
+        rest = self.quantity - self.children.filled
+        if 0 < rest < self.plan.min_lots:
+            return f"{END_OF_HORIZON}; the rest of {self._instrument.qty(rest)} is below the venue's minimum"
+        return END_OF_HORIZON if self._market_ns is not None else f"{END_OF_HORIZON}; no market data came"

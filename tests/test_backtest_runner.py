@@ -197,6 +197,12 @@ def test_an_end_that_is_a_day_includes_it_and_a_time_does_not(market: Path, caps
     assert answer(capsys, "--data-dir", market, "--start", "20250103", "--end", "20250103")["period"]["bars"] == 1440
 
 
+def test_a_period_that_the_data_cover_in_part_is_told(market: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = answer(capsys, "--data-dir", market, "--start", "2024-12-25", "--end", "2025-01-02")
+    assert told["remarks"] == ["the data cover 2025-01-01 to 2025-01-03 of the 2024-12-25 to 2025-01-03 asked for"]
+    assert told["period"]["bars"] == 2880
+
+
 def test_commission_and_slippage_model_win_over_data_and_config(
     market: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -515,6 +521,30 @@ def test_files_that_could_not_all_move_in_are_not_sealed(
     assert contents(Path("var/backtest")) == before
     assert call("--data-dir", market, "--output-dir", "new/run") == 1
     assert not Path("new").exists()
+
+
+def test_what_a_killed_run_left_is_swept_away(market: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    left = Path("var/backtest/.run.partial")
+    left.mkdir(parents=True)
+    (left / REPORTS).write_text("half a li")
+    answer(capsys, "--data-dir", market)
+    assert sorted(contents(Path("var/backtest"))) == sorted(FILES)
+
+
+def test_two_runs_at_once_into_one_folder_do_not_mix(market: Path) -> None:
+    words = f"-m backtest.runner --strategy trendline_break_v1 --symbol ATOM/USDT --data-dir {market} --json"
+    started = [
+        subprocess.Popen(
+            [sys.executable, *words.split(), "--seed", seed], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for seed in ("1", "2")
+    ]
+    for process in started:
+        _, err = process.communicate()
+        assert (process.returncode, err) == (0, b"")
+    for name, seal in json.loads(Path("var/backtest", RUN).read_bytes())["files"].items():
+        assert seal["sha256"] == hashlib.sha256(Path("var/backtest", name).read_bytes()).hexdigest()
+    assert sorted(contents(Path("var/backtest"))) == sorted(FILES)
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:

@@ -387,7 +387,9 @@ def test_a_denied_cancel_is_asked_for_again_under_a_new_id() -> None:
     play.at(11)
     assert [cancel.intent_id for cancel in play.cancels] == ["x-1-0-c1", "x-1-0-c2"]
     play.deny(play.cancels[0], "rate")  # an old answer, once more
-    assert play.at(13).new == ()
+    assert play.at(12.9).new == ()
+    play.at(13)  # nobody has answered the second one
+    assert [cancel.intent_id for cancel in play.cancels] == ["x-1-0-c1", "x-1-0-c2", "x-1-0-c3"]
     assert play.parent.report().denials == ("x-1-0-c1: rate",)
     play.close(0, 0)
     assert play.state == State.CANCELLED
