@@ -91,8 +91,8 @@ class BacktestEngine:
             reports.append(report)
 
         desk = Desk(market, venue.tape, self._gate, venue.settings, on_fill, on_report)
-        for visited, (k, decide) in enumerate(self._agenda(desk)):
-            if desk.next_bar(k - 1) == k:
+        for visited, (k, busy, decide) in enumerate(self._agenda(desk)):
+            if busy:
                 desk.play(k)
             if visited % 512 == 0:
                 self._on_progress(k)
@@ -104,12 +104,12 @@ class BacktestEngine:
         desk.finish(len(venue.bars) - 1)
         return self._result(books, reports)
 
-    def _agenda(self, desk: Desk) -> Iterator[tuple[int, Callable[[Account], Any] | None]]:
-        """The bars to visit, each with what the strategy wants to be asked there, None where it has nothing to say."""
+    def _agenda(self, desk: Desk) -> Iterator[tuple[int, bool, Callable[[Account], Any] | None]]:
+        """The bars to visit, whether the desk has work there, and what to ask of the strategy, if anything."""
         bars, strategy = self._venue.bars, self._strategy
         if not isinstance(strategy, SignalStrategy):
             for k in range(len(bars)):
-                yield k, partial(strategy.on_bar, bars.bar(k))
+                yield k, desk.next_bar(k - 1) == k, partial(strategy.on_bar, bars.bar(k))
             return
         signals = strategy.signals(bars)
         opinions = iter(np.flatnonzero(signals).tolist())
@@ -121,12 +121,12 @@ class BacktestEngine:
                 return
             if opinion is not None and (due is None or opinion <= due):
                 k = opinion
-                yield k, partial(strategy.on_signal, int(signals[k]))
+                yield k, k == due, partial(strategy.on_signal, int(signals[k]))
                 opinion = next(opinions, None)
             else:
                 assert due is not None
                 k = due
-                yield k, None
+                yield k, True, None
 
     def _account(self, books: _Books, k: int) -> Account:
         bars, instrument = self._venue.bars, self._instrument
@@ -159,7 +159,7 @@ class BacktestEngine:
         except ValueError as error:
             return self._refusal(intent, name, now_ns, price, str(error))
         books.working_lots += sign(intent.side) * lots
-        desk.start(parent, now_ns, k, decision_price=price)
+        desk.start(parent, now_ns, k)
         return None
 
     def _algorithm(self, intent: OrderIntent, quantity: float) -> ExecutionAlgorithm:
@@ -179,11 +179,11 @@ class BacktestEngine:
         )
 
     def _executor(self, algo: ExecutionAlgorithm, strategy_id: str) -> Any:
-        keywords: dict[str, Any] = {"instrument": self._instrument, "seed": self._seed}
+        keywords = {**self._venue.executor_arguments, "seed": self._seed}
         if self._execution is None:
             return MarketOrderExecutor(strategy_id, **keywords)
-        keywords["volumes"] = self._venue.volumes
-        return executor(algo.algo_type, strategy_id, **self._execution.defaults(algo.algo_type), **keywords)
+        defaults = self._execution.defaults(algo.algo_type)
+        return executor(algo.algo_type, strategy_id, volumes=self._venue.volumes, **defaults, **keywords)
 
     def _refusal(self, intent: OrderIntent, name: str, now_ns: int, price: float, reason: str) -> ExecutionReport:
         return ExecutionReport(

@@ -83,7 +83,8 @@ class RuleExecutor(BaseExecutor):
     """An executor whose algorithm is a rule over integers: how many lots are due by now?
 
     Keyword arguments: `instrument` (grids, minima and fees; a fine grid where absent), `quotes` (the current mid),
-    `clock`, `seed` (of ids and draws), and any parameter of the algorithm as a default for all parents.
+    `clock`, `seed` (of ids and draws), `least_interval_ms` (no slice is shorter: the length of a bar where the market
+    is known in bars), and any parameter of the algorithm as a default for all parents.
     """
 
     algo_type: ClassVar[AlgoType]
@@ -98,6 +99,7 @@ class RuleExecutor(BaseExecutor):
         quotes: QuoteSource | None = None,
         clock: Clock | None = None,
         seed: int = 0,
+        least_interval_ms: int = 1,
         **defaults: Any,
     ) -> None:
         super().__init__(strategy_id)
@@ -105,6 +107,7 @@ class RuleExecutor(BaseExecutor):
         self.quotes = quotes
         self.clock: Clock = clock if clock is not None else WallClock()
         self.seed = seed
+        self.least_interval_ms = least_interval_ms
         self.defaults = defaults
         self._planned = 0
         self._machines: dict[str, ParentOrder] = {}

@@ -8,13 +8,13 @@ resting orders and then the new market at its close.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import numpy as np
-
+from core.columns import plain_ints
 from core.contracts import FillEvent, OrderClosed, OrderIntent, RiskDecision
 from execution.benchmarks import Tape
 from execution.contracts import ExecutionReport
@@ -74,8 +74,8 @@ class Desk:
         self._settings = settings
         self._on_fill = on_fill
         self._on_report = on_report
-        self._open_ns = market.bars.ts_open_ns
-        self._close_ns = market.bars.ts_close_ns
+        self._open_ns = plain_ints(market.bars.ts_open_ns)
+        self._close_ns = plain_ints(market.bars.ts_close_ns)
         self._wakes: list[tuple[int, int]] = []
         self._seats: dict[int, _Seat] = {}
         self._owners: dict[str, _Seat] = {}
@@ -98,19 +98,20 @@ class Desk:
 
     def next_bar(self, after: int) -> int | None:
         """The first bar behind `after` in which something can happen; None where nothing waits for a bar."""
-        bars = []
-        if self._market.busy or any(seat.parent.listens for seat in self._seats.values()):
-            bars.append(after + 1)
-        while self._wakes and self._stale(self._wakes[0]):
-            heapq.heappop(self._wakes)
-        if self._wakes:
-            bars.append(max(after + 1, int(np.searchsorted(self._close_ns, self._wakes[0][0]))))
-        first = min(bars, default=None)
-        return first if first is not None and first < len(self._close_ns) else None
+        if not self._seats:
+            return None
+        first = after + 1
+        if not (self._market.busy or any(seat.parent.listens for seat in self._seats.values())):
+            while self._wakes and self._stale(self._wakes[0]):
+                heapq.heappop(self._wakes)
+            if not self._wakes:
+                return None
+            first = max(first, bisect_left(self._close_ns, self._wakes[0][0]))
+        return first if first < len(self._close_ns) else None
 
     def play(self, k: int) -> None:
         """Everything that happens in bar k, in order of time."""
-        opens, closes = int(self._open_ns[k]), int(self._close_ns[k])
+        opens, closes = self._open_ns[k], self._close_ns[k]
         self._wake_until(opens, k - 1)
         self._hear(self._market.open(k), opens, k, k - 1)
         self._wake_until(closes - 1, k - 1)

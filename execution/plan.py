@@ -60,7 +60,7 @@ class Policy:
     catch_up: int = 3
     retries: int = 3
     retry_seconds: float = 1.0
-    stale_seconds: float = 300.0
+    stale_seconds: float = 120.0
     pull_on_pause: bool = True
 
     def __post_init__(self) -> None:

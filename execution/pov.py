@@ -70,7 +70,7 @@ class POVExecutor(SlicedExecutor):
 
     def schedule(self, params: PovParams, terms: Terms, facts: Facts) -> Schedule:
         refuse_below_minimum(terms, facts.min_lots)
-        slices = min(self.wanted_slices(params, terms), terms.horizon_ms)
+        slices = self.slices_of(params, terms)
         plan = self.sliced_plan(
             params,
             terms,

@@ -68,17 +68,7 @@ class ExecutionSimulator:
         bars = Bars.from_frame(algo.symbol, market_data)
         if len(bars) == 0:
             raise DataError(f"market_data of {algo.symbol} has no bars")
-        executor = self._executor
-        if executor is None:
-            instrument = self._known_instrument(algo.symbol)
-            executor = make_executor(
-                algo.algo_type,
-                self.strategy_id,
-                data_reader=self.data_reader,
-                instrument=instrument,
-                seed=self._seed,
-            )
-        report, _ = self._run(executor, algo, bars)
+        report, _ = self._run(self._executor, algo, bars)
         return report
 
     def _plan_and_execute(
@@ -89,7 +79,7 @@ class ExecutionSimulator:
         return fills
 
     def _run(
-        self, executor: BaseExecutor, algo: ExecutionAlgorithm, bars: Bars
+        self, executor: BaseExecutor | None, algo: ExecutionAlgorithm, bars: Bars
     ) -> tuple[ExecutionReport, list[FillEvent]]:
         instrument = self._known_instrument(algo.symbol)
         place = venue(
@@ -101,6 +91,14 @@ class ExecutionSimulator:
             permanent_share=self._permanent_share,
             before=self._bars_before(bars),
         )
+        if executor is None:
+            executor = make_executor(
+                algo.algo_type,
+                self.strategy_id,
+                volumes=place.volumes,
+                seed=self._seed,
+                **place.executor_arguments,
+            )
         market = place.market()
         start_ns = int(algo.params.get("start_ts_ns") or bars.ts_open_ns[0])
         seen_bar = int(np.searchsorted(bars.ts_close_ns, start_ns, side="right")) - 1

@@ -31,9 +31,13 @@ class SlicedExecutor(RuleExecutor):
             wanted = params.slice_count or DEFAULT_SLICES
         return max(1, int(wanted))
 
+    def slices_of(self, params: Any, terms: Terms) -> int:
+        """The wanted slices, but none shorter than what the market's data can tell apart."""
+        return max(1, min(self.wanted_slices(params, terms), terms.horizon_ms // self.least_interval_ms))
+
     def sliced_plan(self, params: Sliced, terms: Terms, facts: Facts, slices: int, **more: Any) -> Plan:
         """The plan with these slices; `more` overrides or adds fields."""
-        lead_ms = terms.horizon_ms // (2 * slices)
+        lead_ms = min(terms.horizon_ms, max(terms.horizon_ms // (2 * slices), self.least_interval_ms))
         if params.completion_seconds is not None:
             lead_ms = min(terms.horizon_ms, round(params.completion_seconds * 1000))
         settings: dict[str, Any] = {

@@ -44,7 +44,7 @@ class TWAPExecutor(SlicedExecutor):
         super().__init__(strategy_id, slice_count=slice_count, order_type=order_type, **keywords)
 
     def schedule(self, params: TwapParams, terms: Terms, facts: Facts) -> Schedule:
-        slices = feasible_slices(terms, self.wanted_slices(params, terms), facts.min_lots)
+        slices = feasible_slices(terms, self.slices_of(params, terms), facts.min_lots)
         plan = self.sliced_plan(params, terms, facts, slices)
         return Schedule(plan, randomised(params, plan, facts))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ from execution.benchmarks import Tape
 from execution.conditions import WINDOW_DAYS, Conditions, joined
 from execution.config import DEFAULT_FILLS, FillConfig
 from execution.market import BarMarket
+from execution.plan import NS_PER_MS
 from execution.pressure import Pressure
 from execution.profile import VolumeHistory
 from execution.slippage import PowerLawSlippageModel, SlippageModel
 from execution.spread import Spread
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Venue:
     """A simulated market with everything that is derived from its bars once."""
 
@@ -34,6 +36,12 @@ class Venue:
     slippage: SlippageModel | None
     permanent_share: float
     fills: FillConfig
+
+    @cached_property
+    def executor_arguments(self) -> dict[str, Any]:
+        """What an executor should know of it: no slice is shorter than a bar, data is stale when two are missing."""
+        bar_ms = int(np.median(self.bars.ts_close_ns - self.bars.ts_open_ns)) // NS_PER_MS
+        return {"instrument": self.instrument, "least_interval_ms": bar_ms, "stale_seconds": 2 * bar_ms / 1000}
 
     def market(self) -> BarMarket:
         """A fresh market, in which nobody has traded yet."""

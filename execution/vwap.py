@@ -77,7 +77,7 @@ class VWAPExecutor(SlicedExecutor):
         return super().wanted_slices(params, terms)
 
     def schedule(self, params: VwapParams, terms: Terms, facts: Facts) -> Schedule:
-        slices = feasible_slices(terms, self.wanted_slices(params, terms), facts.min_lots)
+        slices = feasible_slices(terms, self.slices_of(params, terms), facts.min_lots)
         plan = self.sliced_plan(
             params,
             terms,
@@ -102,7 +102,7 @@ class VWAPExecutor(SlicedExecutor):
         now_ns = self.clock.now_ns()
         terms = Terms(quantity=1, horizon_ms=duration_seconds * 1000, limit_ticks=0, start_ns=now_ns)
         history = past_volumes(self._history, self.data_reader, symbol, now_ns, params.lookback_days)
-        bins = self.wanted_slices(params, terms)
+        bins = self.slices_of(params, terms)
         profile = volume_profile(history, now_ns, terms.horizon_ms * NS_PER_MS, bins, params.lookback_days)
         return [float(weight) for weight in profile.weights]
 

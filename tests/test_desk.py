@@ -6,21 +6,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.bars import Bars
 from core.contracts import FillEvent, OrderClosed, OrderIntent, RiskDecision, Side
+from core.instrument import Instrument
 from execution.benchmarks import Tape
 from execution.config import FillConfig
 from execution.contracts import ExecutionAlgorithm, ExecutionReport
 from execution.desk import Desk, Gate
 from execution.market import BarMarket
 from execution.parent import ParentOrder
+from execution.spread import bar_spread
 from execution.twap import MarketOrderExecutor, TWAPExecutor
+from execution.venue import venue
 from tests.markets import ALL, IMPACT, INSTRUMENT, SYMBOL, bars_of, flat, known, market_of, tapes
 from tests.naive import MINUTE_NS, START_NS
+from tests.real_data import real
 
 TENTH = FillConfig(max_participation=0.1)
 
@@ -296,3 +301,54 @@ def test_a_parent_that_starts_at_the_very_last_close_reports_what_little_there_i
     report = played.report(1)
     assert (report.status, report.filled_quantity, report.arrival_price) == ("running", 0, 100)
     assert report.market_volume == 1000
+
+
+# ---------------------------------------------------------------- real bars
+
+
+def real_bars() -> Bars:
+    """ATOM/USDT, 2021-04-20 to 2021-05-20: an outage of 285 minutes, and a day on which it fell 59 %."""
+    frame = pl.read_parquet(real("binance_spot_1m_202104_05.parquet")).filter(pl.col("symbol") == "ATOMUSDT")
+    opens = frame["open_time_ms"].to_numpy() * 1_000_000
+    columns = {name: frame[name].to_numpy() for name in ("open", "high", "low", "close", "volume")}
+    bars = Bars(SYMBOL, opens, opens + MINUTE_NS, **columns)
+    bars.check()
+    return bars
+
+
+@pytest.mark.parametrize("kind", ["limit", "market"])
+def test_on_real_bars_with_an_outage_and_a_crash_every_law_holds(kind: str) -> None:
+    bars = real_bars()
+    instrument = Instrument(SYMBOL, tick="0.001", lot="0.001", taker_fee_bps=10, maker_fee_bps=10, min_notional=10)
+    assumed = bar_spread(bars, instrument, None, 5.0)
+    market = venue(bars, instrument, IMPACT, spread=assumed, fills=TENTH).market()
+    executor = TWAPExecutor("tester", 10, kind, instrument=instrument)  # type: ignore[arg-type]
+    played = Played()
+    desk = Desk(market, Tape(bars), None, {}, lambda f, k: played.fills.append((k, f)), played.reports.append)
+    for k in range(len(bars)):
+        if desk.next_bar(k - 1) == k:
+            desk.play(k)
+        if k % 97 == 0:
+            side: Side = "buy" if k % 2 else "sell"
+            start_ns = int(bars.ts_close_ns[k])
+            algo = ExecutionAlgorithm("TWAP", SYMBOL, side, 2000.0, 1800)
+            one = executor.start(algo, start_ns=start_ns, execution_id=f"x-{k}", price=float(bars.close[k]))
+            desk.start(one, start_ns, k)
+    desk.finish(len(bars) - 1)
+
+    gaps = bars.ts_open_ns[1:] - bars.ts_close_ns[:-1]
+    assert gaps.max() == 284 * MINUTE_NS  # 285 minutes from open to open
+    assert len(played.reports) == len(range(0, len(bars), 97))
+    for k, qty in played.by_bar().items():
+        assert qty <= 0.1 * bars.volume[k] * (1 + 1e-9)
+    for report in played.reports:
+        assert report.filled_quantity <= report.total_quantity
+        assert report.filled_quantity == pytest.approx(sum(fill.qty for fill in report.fills))
+        assert report.done or report is played.reports[-1]
+        for fill in report.fills:
+            assert report.start_ts_ns <= fill.ts_fill_ns <= report.start_ts_ns + 1800 * 1_000_000_000
+    taken = [(k, fill) for k, fill in played.fills if fill.liquidity == "taker"]
+    assert taken
+    for k, fill in taken:
+        # Impact of our own is small here, and always within what a day of such volatility would explain.
+        assert abs(fill.price / bars.open[k] - 1) < 0.01

@@ -84,11 +84,9 @@ def test_every_block_of_the_page_runs(page: Path, folder: Path) -> None:
             said = f"{block.name} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
             assert done.returncode == 0, said
             assert "Traceback" not in done.stderr, said
-
-
-@pytest.mark.parametrize("block", [block for block in RUNNABLE if block.needs], ids=lambda block: block.name)
-def test_blocks_with_a_need_are_not_run_here(block: Block) -> None:
-    pytest.skip(f"{block.name} needs {block.needs}")
+    left_out = [f"{block.name} needs {block.needs}" for block in RUNNABLE if block.page == page and block.needs]
+    if left_out:
+        pytest.skip(f"all blocks ran but {', '.join(left_out)}")
 
 
 def test_the_readme_and_the_guides_show_code_that_runs() -> None:
