@@ -57,8 +57,8 @@ _folder = click.Path(path_type=Path)
     help="Fee of makers and takers in basis points, in place of the venue's.",
 )  # fmt: skip
 @click.option(
-    "--slippage-model", type=click.Choice(["square_root", "linear", "none"]),
-    help="In place of the model in the execution config; its coefficient stays.",
+    "--slippage-model", type=click.Choice(["square_root", "linear", "power", "almgren", "fixed_bps", "none"]),
+    help="In place of the model in the execution config; its parameters stay.",
 )  # fmt: skip
 @click.option("--venue", help="Whose data, where several venues have the symbol.")
 @click.option("--seed", default=0, show_default=True, help="Another seed, other ids and other chances.")

@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from core import config
 from core.bars import Bars
 from core.errors import ConfigError, DataError
 from core.instrument import Instrument
 from execution.conditions import DAY_NS, WINDOW_DAYS
-from execution.config import ExecutionConfig, SlippageConfig
+from execution.config import ExecutionConfig, SlippageName
 from execution.config import load as load_execution
-from execution.slippage import LinearSlippageModel, SlippageModel, SquareRootSlippageModel
+from execution.slippage import slippage_model
 from execution.spread import bar_spread
 from execution.venue import Venue, venue
 from research.data_reader import DataReader
@@ -52,7 +52,7 @@ class Wanted:
     risk_config: Path | None = None
     strategies_config: Path | None = None
     commission_bps: float | None = None
-    slippage_model: Literal["square_root", "linear", "none"] | None = None
+    slippage_model: SlippageName | None = None
     venue: str | None = None
     seed: int = 0
 
@@ -183,13 +183,6 @@ def prepare(settings: Settings, reader: DataReader) -> Session:
         },
     )
     return Session(settings, dataset, bars, instrument, made, config_hash, tuple(remarks))
-
-
-def slippage_model(settings: SlippageConfig) -> SlippageModel | None:
-    """The model that the settings name; None for `none`."""
-    models = {"square_root": SquareRootSlippageModel, "linear": LinearSlippageModel}
-    model = models.get(settings.model)
-    return None if model is None else model(settings.impact_coefficient)
 
 
 def instrument_facts(instrument: Instrument) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from core import ids, topics
 from core.bus import BusProto
@@ -13,15 +14,19 @@ from core.chance import uniform
 from core.clock import Clock, WallClock
 from core.contracts import FillEvent, OrderIntent, sign
 from core.instrument import Instrument
-from execution.adapters import until
+from execution.adapters import Listener, Signal, timer_of
+from execution.algorithm import Algorithm, Schedule, Terms
 from execution.children import Parent
 from execution.contracts import AlgoType, ExecutionAlgorithm, ExecutionReport, Label
-from execution.events import Market, Wake
+from execution.events import Market
 from execution.params import Common, read
-from execution.parent import END_OF_HORIZON, Algorithm, ParentOrder, Schedule, Terms
+from execution.parent import ParentOrder
 from execution.plan import Completion, Curve, Plan, View
+from execution.progress import END_OF_HORIZON
 from execution.tracking import Tracker
 
+BUS_CLOSED: Final = "the bus was closed before the execution had ended"
+LATE_NS: Final = 5_000_000_000
 COMPLETIONS = {word.name.lower(): word for word in Completion}
 QuoteSource = Callable[[str], float | None]
 """The current mid of a symbol, or None where nobody knows it."""
@@ -53,18 +58,27 @@ class BaseExecutor(ABC):
             raise ValueError(f"execution_id {execution_id!r} was not planned by this executor")
         return self._trackers[execution_id]
 
-    def _track(self, algo: ExecutionAlgorithm, parent: Parent, planned: Sequence[OrderIntent]) -> None:
-        self._trackers[parent.execution_id] = Tracker(algo, parent, planned)
+    def _track(
+        self, algo: ExecutionAlgorithm, parent: Parent, planned: Sequence[OrderIntent], total: float | None = None
+    ) -> None:
+        self._trackers[parent.execution_id] = Tracker(algo, parent, planned, total)
 
-    async def track_fills(self, bus: BusProto, execution_id: str) -> AsyncIterator[FillEvent]:
-        """The fills of one execution, as they come.
+    def track_fills(self, bus: BusProto, execution_id: str) -> AsyncIterator[FillEvent]:
+        """The fills of one execution, as they come, each once: `async for fill in executor.track_fills(...)`.
 
+        It listens from the call on, not from the first step of the loop; so it is no `async def`.
         A venue gives back only the client order id, so that decides where the order is known; `meta` does elsewhere.
         """
-        known = self._trackers.get(execution_id)
-        async for message in bus.subscribe(topics.FILLS):
+        return self._fills_of(execution_id, bus.subscribe(topics.FILLS))
+
+    async def _fills_of(self, execution_id: str, messages: AsyncIterator[dict[str, Any]]) -> AsyncIterator[FillEvent]:
+        seen: set[str] = set()
+        async for message in messages:
             fill = FillEvent.from_dict(message)
-            if (known is not None and known.owns(fill.order_id)) or fill.meta.get("execution_id") == execution_id:
+            known = self._trackers.get(execution_id)
+            ours = (known is not None and known.owns(fill.order_id)) or fill.meta.get("execution_id") == execution_id
+            if ours and fill.fill_id not in seen:
+                seen.add(fill.fill_id)
                 yield fill
 
 
@@ -163,6 +177,12 @@ class RuleExecutor(BaseExecutor):
         )
         return ParentOrder(parent, instrument, algorithm, _terms(algo, params, instrument, parent.start_ns, price))
 
+    def lead_ms(self, params: Common, terms: Terms, slices: int) -> int:
+        """How long before the end `complete` begins to cross: as told, else half of one of so many slices."""
+        if params.completion_seconds is not None:
+            return min(terms.horizon_ms, round(params.completion_seconds * 1000))
+        return min(terms.horizon_ms, max(terms.horizon_ms // (2 * slices), self.least_interval_ms))
+
     def price_of(self, algo: ExecutionAlgorithm, params: Common) -> float | None:
         """The current mid, else the parent's limit, else None."""
         quoted = self.quotes(algo.symbol) if self.quotes is not None else None
@@ -179,10 +199,11 @@ class RuleExecutor(BaseExecutor):
         if price is None:
             raise _no_price(algo)
         instrument = self.instrument or default_instrument(algo.symbol)
-        machine.on(Market(now_ns, instrument.ticks(price), instrument.ticks_up(price)), now_ns)
-        intents = list(machine.on(Wake(), max(now_ns, machine.parent.start_ns)).commands)
+        starts_ns = max(now_ns, machine.parent.start_ns)
+        first = machine.on(Market(starts_ns, instrument.ticks(price), instrument.ticks_up(price)), starts_ns)
+        intents = list(first.commands)
         self._machines[machine.parent.execution_id] = machine
-        self._track(algo, machine.parent, intents)
+        self._track(algo, machine.parent, intents, machine.report().total_quantity)
         return intents
 
     def machine(self, execution_id: str) -> ParentOrder:
@@ -195,16 +216,33 @@ class RuleExecutor(BaseExecutor):
         return self.instrument or default_instrument(self.tracker(execution_id).parent.symbol)
 
     async def _monitor_fills(self, bus: BusProto, execution_id: str) -> ExecutionReport:
-        """Follows the fills of a planned execution until all is filled or its time is over.
+        """Follows a planned execution until all is filled, nothing more can fill, or its time is over.
 
-        Then `tracker(execution_id).cancels(now)` has the cancels for what is still open.
+        The report says which: `completed`; `failed` where the gate or the venue refused all that is missing;
+        `cancelled` with `unfilled_reason` otherwise (end of horizon, what the venue said); `running` where the bus was
+        closed first. Fills of which a close has spoken are waited for, after the end of the horizon too, for at most
+        `LATE_NS`. Afterwards `tracker(execution_id).cancels(now)` has the cancels for what is still open.
+
+        It listens from when it is awaited; as a task, from the task's first step.
         """
         tracker = self.tracker(execution_id)
-        async for fill in until(self.track_fills(bus, execution_id), self.clock, tracker.end_ns):
-            tracker.on_fill(fill)
-            if tracker.complete:
-                return tracker.report(end_ns=fill.ts_fill_ns, status="completed")
-        return tracker.report(end_ns=tracker.end_ns, status="cancelled", reason=END_OF_HORIZON)
+        machine = self._machines.get(execution_id)
+        timer = timer_of(self.clock)
+        until_ns = tracker.end_ns
+        async with Listener(bus, (topics.FILLS, topics.CLOSED, topics.RISK), timer) as listener:
+            while not (tracker.complete or (tracker.over and (machine is None or machine.ended))):
+                heard = await listener.next(until_ns)
+                if heard is Signal.END:
+                    return tracker.report(end_ns=None, status="running", reason=BUS_CLOSED)
+                if isinstance(heard, Signal):
+                    if until_ns > tracker.end_ns or tracker.missing == 0:
+                        break
+                    until_ns = tracker.end_ns + LATE_NS
+                else:
+                    tracker.hear(*heard)
+        status, reason = tracker.ending(END_OF_HORIZON)
+        ended_ns = max(fill.ts_fill_ns for fill in tracker.fills) if tracker.complete else timer.now_ns()
+        return tracker.report(end_ns=min(ended_ns, tracker.end_ns), status=status, reason=reason)
 
     def _parent(
         self,
@@ -250,8 +288,11 @@ def common_plan(params: Common, terms: Terms) -> dict[str, Any]:
 
 
 def ratio_ppm(rate: float, *, of_total: bool = True) -> int:
-    """Own per others' lots, in millionths: r / (1 - r) for a share r of all volume, r for one of others' volume."""
-    return round((rate / (1 - rate) if of_total else rate) * 1_000_000)
+    """Own per others' lots, in millionths: r / (1 - r) for a share r of all volume, r for one of others' volume.
+
+    Rounded up, so that a share that comes out in whole lots is reached: a ninth of 450 lots is 50, not 49.
+    """
+    return math.ceil((rate / (1 - rate) if of_total else rate) * 1_000_000 - 1e-6)
 
 
 def _terms(

@@ -12,7 +12,7 @@ from core.bars import Bars
 
 DAY_NS: Final = 86_400_000_000_000
 WINDOW_DAYS: Final = 7
-FEWEST_BARS: Final = 30
+FEWEST_BARS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Conditions:
     volume_days    market volume before the bar in units of the daily volume of its day, summed from the first bar on;
                    shape (n + 1,). The clock in which impact decays.
 
-    On a history's first days, when midnight knew fewer than 30 bars, each bar takes what was known at its own open.
+    On a history's first days, when midnight knew fewer than 10 bars, each bar takes what was known at its own open.
     """
 
     volatility: NDArray[np.float64]
@@ -77,7 +77,7 @@ class _Past:
         self._volume = running(bars.volume)
 
     def known(self, at: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Volatility and daily volume from the seven days before each of these bars, NaN for fewer than 30 bars."""
+        """Volatility and daily volume from the seven days before each of these bars, NaN for fewer than 10 bars."""
         opens = self.open_ns[np.minimum(at, len(self.open_ns) - 1)]
         first = np.searchsorted(self.open_ns, opens - WINDOW_DAYS * DAY_NS)
         squares = self._squares[at] - self._squares[first]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +10,8 @@ from core import checks, config
 from execution.contracts import MAX_DURATION_SECONDS, AlgoType
 from execution.fills import FillRule
 from execution.plan import MAX_SLICES
+
+SlippageName = Literal["square_root", "linear", "power", "almgren", "fixed_bps", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,18 +62,38 @@ class PovConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlippageConfig:
-    """model               `square_root`, `linear` or `none` (the spread alone)
-    impact_coefficient  of the model; multiplies the volatility of the days before the parent where there are any
-    permanent_share     of the impact: the part that stays
+    """model               `square_root`, `linear`, `power`, `almgren`, `fixed_bps` or `none` (the spread alone)
+    impact_coefficient  of the first three; multiplies the volatility of the days before the parent where there are any
+    permanent_share     of their impact: the part that stays
+    exponent            of `power`
+    eta, gamma, beta    of `almgren`: temporary, permanent, exponent of the temporary part
+    turnover_days       of `almgren`: days of volume that make up what is outstanding
+    fixed_bps           of `fixed_bps`, beside the spread
+    calibration         a file that `fillwright calibrate` wrote, beside the file that names it: what it says under
+                        `slippage` wins over the rest. `load` reads it, and then this is the hash of its content
+
+    What belongs to other models than the one that is named is not read.
     """
 
-    model: Literal["square_root", "linear", "none"] = "square_root"
+    model: SlippageName = "square_root"
     impact_coefficient: float = 0.5
     permanent_share: float = 1 / 3
+    exponent: float = 0.6
+    eta: float = 0.142
+    gamma: float = 0.314
+    beta: float = 0.6
+    turnover_days: float = 150.0
+    fixed_bps: float = 5.0
+    calibration: str | None = None
 
     def __post_init__(self) -> None:
-        checks.not_negative("impact_coefficient", self.impact_coefficient)
+        for name in ("impact_coefficient", "eta", "gamma", "fixed_bps"):
+            checks.not_negative(name, getattr(self, name))
         checks.between("permanent_share", self.permanent_share, 0, 1)
+        for name in ("exponent", "beta"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be above 0 and at most 1, was {getattr(self, name)}")
+        checks.positive("turnover_days", self.turnover_days)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +170,22 @@ class ExecutionFile:
 
 
 def load(path: Path | str) -> ExecutionConfig:
-    """The execution settings of a YAML file. Raises ConfigError: one line with file, place and remedy."""
-    return config.load(path, ExecutionFile).execution
+    """The execution settings of a YAML file, with the calibration that it names.
+
+    Raises ConfigError: one line with file, place and remedy.
+    """
+    settings = config.load(path, ExecutionFile).execution
+    if settings.slippage.calibration is None:
+        return settings
+    return replace(settings, slippage=_calibrated(settings.slippage, Path(path).parent))
+
+
+def _calibrated(slippage: SlippageConfig, folder: Path) -> SlippageConfig:
+    from research.calibration.result import read_slippage
+
+    file = folder / str(slippage.calibration)
+    said, digest = read_slippage(file)
+    return config.parse({**asdict(slippage), **said, "calibration": digest}, SlippageConfig, source=f"{file}: slippage")
 
 
 def _twap(c: Any) -> dict[str, Any]:

@@ -6,30 +6,53 @@ A bar tells four prices and a volume, not in which order they came: these rules 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Final, Literal
+
+from execution.kernel import kernel
 
 FillRule = Literal["through", "touch"]
+ROUNDING: Final = 1e-12  # relative: a price that is as near to a limit as this is at the limit
 
 
+@kernel
+def quoted_ticks(mid: float, half_spread: float, tick: float) -> tuple[int, int]:
+    """Bid and ask of a market in ticks, rounded away from the mid, at least 1.
+
+    The nudge of a millionth of a tick keeps a price that is on the grid where it is.
+    """
+    bid = math.floor((mid - half_spread) / tick + 1e-6)
+    ask = math.ceil((mid + half_spread) / tick - 1e-6)
+    return max(bid, 1), max(ask, 1)
+
+
+@kernel
+def is_within(side: int, limit: float, price: float) -> bool:
+    """Whether a price is not worse than a limit."""
+    return side * (limit - price) >= -ROUNDING * limit
+
+
+@kernel
 def volume_budget(volume: float, max_participation: float, lot: float) -> int:
     """Lots that all our orders together may trade in a bar: floor(max_participation * volume / lot)."""
     return math.floor(max_participation * volume / lot * (1 + 1e-12))
 
 
+@kernel
 def takes(side: int, limit: float | None, open_price: float, half_spread: float) -> bool:
     """Whether an order that arrives before the bar meets the other side at its open; a market order always does."""
     return limit is None or side * (limit - open_price) >= half_spread
 
 
-def maker_share(side: int, limit: float, high: float, low: float, tick: float, rule: FillRule) -> float:
+@kernel
+def maker_share(side: int, limit: float, high: float, low: float, tick: float, touch: bool) -> float:
     """The part of a bar's volume that traded where a resting order may have been filled, 0 to 1.
 
-    `through`: the market must trade beyond the limit, and the share is the part of the bar's range beyond it. `touch`:
-    a trade at the limit is enough, as if the limit stood one tick deeper.
+    The market must trade beyond the limit, and the share is the part of the bar's range beyond it. `touch`: a trade at
+    the limit is enough, as if the limit stood one tick deeper.
     """
     beyond = limit - low if side > 0 else high - limit
     reach = high - low
-    if rule == "touch":
+    if touch:
         beyond += tick
         reach += tick
     if beyond <= 0:
@@ -37,7 +60,8 @@ def maker_share(side: int, limit: float, high: float, low: float, tick: float, r
     return min(1.0, beyond / reach) if reach > 0 else 1.0
 
 
-def maker_price(side: int, limit: float, open_price: float, *, rested: bool) -> float:
+@kernel
+def maker_price(side: int, limit: float, open_price: float, rested: bool) -> float:
     """A resting order's price: its limit, or the open where the market opened beyond an order that rested before."""
     if not rested:
         return limit

@@ -22,12 +22,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from execution.kernel import kernel
+
 _STEP: Final = 0.5
 _NODES: Final = np.arange(-30.0, 16.0 + _STEP / 2, _STEP)
-_RATES: Final = np.exp(_NODES)  # of decay, per volume-day
-_WEIGHTS: Final = _STEP / math.sqrt(math.pi) * np.exp(_NODES / 2)
+RATES: Final = np.exp(_NODES)  # of decay, per volume-day
+WEIGHTS: Final = _STEP / math.sqrt(math.pi) * np.exp(_NODES / 2)
 # The nodes beyond the fastest, summed: they decay at once, and act as a displacement that lasts while we trade.
-_INSTANT: Final = float(_WEIGHTS[-1] / _RATES[-1]) / (math.exp(_STEP / 2) - 1)
+INSTANT: Final = float(WEIGHTS[-1] / RATES[-1]) / (math.exp(_STEP / 2) - 1)
 REFERENCE_SIZE: Final = 0.01  # of daily volume; here permanent and transient parts are in the stated proportion
 
 
@@ -48,12 +50,12 @@ class ImpactMemory:
 
     def displacement(self, after: float = 0.0) -> float:
         """Where the price stands `after` so many volume-days of rest since the last `rest` or `trade`."""
-        state = self._state if after == 0 else self._state * np.exp(-_RATES * after)
-        return self._permanent + float(_WEIGHTS @ state)
+        state = self._state if after == 0 else self._state * np.exp(-RATES * after)
+        return self._permanent + float(WEIGHTS @ state)
 
     def rest(self, volume_days: float) -> None:
         """Volume time passes in which we do not trade."""
-        self._state *= np.exp(-_RATES * volume_days)
+        self._state *= np.exp(-RATES * volume_days)
 
     def charge(self, participation: float, volume_days: float, scale: float) -> float:
         """Average displacement that trading at this signed rate would pay over the next stretch of volume time.
@@ -62,24 +64,69 @@ class ImpactMemory:
         of the stretch / daily volume, above 0. scale: Y * sigma, with sigma the daily volatility.
         """
         decayed, force, permanent = self._response(participation, volume_days, scale)
-        carried = float((_WEIGHTS * self._state) @ decayed)
-        own = force * (float(_WEIGHTS @ ((volume_days - decayed) / _RATES)) + _INSTANT * volume_days)
+        carried = float((WEIGHTS * self._state) @ decayed)
+        own = force * (float(WEIGHTS @ ((volume_days - decayed) / RATES)) + INSTANT * volume_days)
         return self._permanent + permanent / 2 + (carried + own) / volume_days
 
     def trade(self, participation: float, volume_days: float, scale: float) -> float:
         """Trades at this rate for this stretch; returns the displacement at its end, while still trading."""
         decayed, force, permanent = self._response(participation, volume_days, scale)
-        self._state = self._state * np.exp(-_RATES * volume_days) + force * decayed
+        self._state = self._state * np.exp(-RATES * volume_days) + force * decayed
         self._permanent += permanent
-        return self.displacement() + force * _INSTANT
+        return self.displacement() + force * INSTANT
 
     def _response(
         self, participation: float, volume_days: float, scale: float
     ) -> tuple[NDArray[np.float64], float, float]:
         """Per node the integral of its decay over the stretch; the force of the trading; its permanent effect."""
-        decayed = -np.expm1(-_RATES * volume_days) / _RATES
-        force = math.copysign(abs(participation) ** self.exponent, participation)
-        force *= (1 - self.permanent_share) * scale / 2
-        size = participation * volume_days / REFERENCE_SIZE
-        permanent = self.permanent_share * scale * REFERENCE_SIZE**self.exponent * size
+        decayed = -np.expm1(-RATES * volume_days) / RATES
+        force = transient_force(participation, self.exponent, self.permanent_share, scale)
+        permanent = permanent_shift(participation, volume_days, self.exponent, self.permanent_share, scale)
         return decayed, force, permanent
+
+
+@kernel
+def transient_force(participation: float, exponent: float, permanent_share: float, scale: float) -> float:
+    """(1 - phi) * c * sgn(a) |a|^delta: what trading at the rate a adds to every node per volume-day."""
+    force: float = math.copysign(abs(participation) ** exponent, participation) * ((1 - permanent_share) * scale / 2)
+    return force
+
+
+@kernel
+def permanent_shift(
+    participation: float, volume_days: float, exponent: float, permanent_share: float, scale: float
+) -> float:
+    """phi * g * Q / V_D: what trading at this rate for this long adds for good."""
+    shift: float = permanent_share * scale * REFERENCE_SIZE**exponent * (participation * volume_days / REFERENCE_SIZE)
+    return shift
+
+
+class StandingImpact:
+    """The memory of Almgren et al. (2005): what is permanent stands for good, what is temporary ends with the trading.
+
+    Trading at the signed rate a for the volume time dt pays  P + sigma * (g a dt / 2 + eta sgn(a) |a|^beta)  on
+    average and leaves  P + sigma * g a dt.  Same methods as `ImpactMemory`; their `scale` here is sigma alone.
+    Slices of a parent pay as the whole: both parts depend on rates and sums only.
+    """
+
+    __slots__ = ("_permanent", "eta", "exponent", "standing")
+
+    def __init__(self, eta: float, exponent: float, standing: float) -> None:
+        self.eta = eta
+        self.exponent = exponent
+        self.standing = standing  # g: the move of one day's volume, in units of volatility
+        self._permanent = 0.0
+
+    def displacement(self, after: float = 0.0) -> float:  # noqa: ARG002 - nothing decays
+        return self._permanent
+
+    def rest(self, volume_days: float) -> None:
+        """Nothing decays."""
+
+    def charge(self, participation: float, volume_days: float, scale: float) -> float:
+        temporary = math.copysign(self.eta * abs(participation) ** self.exponent, participation)
+        return self._permanent + scale * (self.standing * participation * volume_days / 2 + temporary)
+
+    def trade(self, participation: float, volume_days: float, scale: float) -> float:
+        self._permanent += scale * self.standing * participation * volume_days
+        return self._permanent

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +23,10 @@ from core.instrument import Instrument
 from execution.conditions import running
 from execution.config import FillConfig
 from execution.events import Market
-from execution.fills import maker_price, maker_share, takes, volume_budget
+from execution.fills import is_within, maker_price, maker_share, quoted_ticks, takes, volume_budget
 from execution.pressure import Pressure
 
 VenueEvent = FillEvent | OrderClosed
-_ROUNDING: Final = 1e-12  # relative: a price that is as near to a limit as this is at the limit
 
 
 @dataclass(slots=True)
@@ -70,6 +68,7 @@ class BarMarket:
         self._fills = fills
         self._lot = instrument.qty(1)
         self._tick = instrument.price(1)
+        self._touch = fills.limit_rule == "touch"
         self._working: dict[str, _Working] = {}
         self._bar = -1
         self._quoted_bar = -2
@@ -96,10 +95,8 @@ class BarMarket:
     def _quote_of(self, k: int) -> Market:
         mid, half = self.mid(k), self._half[max(k, 0)]
         ts_ns = self._close_ns[k] if k >= 0 else self._open_ns[0]
-        # the nudge of a millionth of a tick keeps a price that is on the grid where it is
-        bid = math.floor((mid - half) / self._tick + 1e-6)
-        ask = math.ceil((mid + half) / self._tick - 1e-6)
-        return Market(ts_ns, max(bid, 1), max(ask, 1), int(self._tape[k + 1]))
+        bid, ask = quoted_ticks(mid, half, self._tick)
+        return Market(ts_ns, bid, ask, int(self._tape[k + 1]))
 
     def submit(self, intent: OrderIntent, now_ns: int) -> OrderClosed | None:
         """Takes an order into the market; gives back its close where the venue's filters reject it."""
@@ -157,7 +154,7 @@ class BarMarket:
                     continue
                 if not order.rested and takes(order.side, limit, open_price, self._half[k]):
                     continue  # a taker: what it did not get at the open, or came too late for, waits for the next one
-                share = maker_share(order.side, limit, high, low, self._tick, self._fills.limit_rule)
+                share = maker_share(order.side, limit, high, low, self._tick, self._touch)
                 budget = volume_budget(self._volume[k] * share, self._fills.max_participation, self._lot)
                 room[order.side] = min(room[order.side], budget)
                 lots = min(order.left, self._left_of_bar, room[order.side])
@@ -199,7 +196,7 @@ class BarMarket:
         """The most lots whose price is not beyond the limit, given who takes before."""
 
         def fits(count: int) -> bool:
-            return side * (limit - self._take_price(side, self._net + side * count)) >= -_ROUNDING * limit
+            return is_within(side, limit, self._take_price(side, self._net + side * count))
 
         if fits(lots):
             return lots
@@ -242,12 +239,7 @@ class BarMarket:
             return f"quantity {intent.qty} is off the lot of {venue.lot}"
         if limit is not None and venue.price(venue.ticks(limit)) != limit:
             return f"price {limit} is off the tick of {venue.tick}"
-        if not venue.accepts(intent.qty, near):
-            return (
-                f"quantity {intent.qty}, worth {venue.notional(intent.qty, near):.2f}, is below the minimum of "
-                f"{venue.min_qty} and {venue.min_notional:g} of notional"
-            )
-        return None
+        return None if venue.accepts(intent.qty, near) else below_minimum(venue, intent.qty, near)
 
     def _expire(self, order: _Working, now_ns: int) -> OrderClosed:
         del self._working[order.intent.intent_id]
@@ -256,6 +248,14 @@ class BarMarket:
     def _closed(self, order: _Working, status: str, now_ns: int) -> OrderClosed:
         filled = self.instrument.qty(order.filled)
         return OrderClosed(order.intent.intent_id, self.instrument.venue, status, filled, now_ns)  # type: ignore[arg-type]
+
+
+def below_minimum(venue: Instrument, qty: float, near: float) -> str:
+    """What the venue says to an order that is too small at this price."""
+    return (
+        f"quantity {qty}, worth {venue.notional(qty, near):.2f}, is below the minimum of "
+        f"{venue.min_qty} and {venue.min_notional:g} of notional"
+    )
 
 
 def _best_first(orders: Iterable[_Working], price: float) -> list[_Working]:

@@ -108,7 +108,7 @@ class VwapParams(Sliced):
     lookback_days: int = 7
     reweight: bool = True
     max_stray: float = 0.1
-    settle_at: float = 0.8
+    settle_at: float = 0.6
 
     def __post_init__(self) -> None:
         Sliced.__post_init__(self)

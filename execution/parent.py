@@ -6,69 +6,34 @@ filled and what may still fill, and never lets `filled + open + unknown` exceed 
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
 
 from core import ids
-from core.contracts import FillEvent, OrderClosed, OrderEvent, OrderIntent, RiskDecision
+from core.contracts import FillEvent, OrderClosed, OrderEvent, RiskDecision
 from core.instrument import Instrument
 from execution import rules, volume
-from execution.children import Child, Children, Parent, Standing, child_meta
-from execution.contracts import ExecutionReport, Status, average_price
+from execution.algorithm import Algorithm, Terms
+from execution.children import Child, Children, Parent, Standing
+from execution.contracts import ExecutionReport
 from execution.events import Amend, Cancel, Event, Market, OrderUnknown, Pause, Resume, Step, Wake
-from execution.plan import NO_MARKET, NS_PER_MS, Completion, Curve, Plan, Style, View
+from execution.outbox import Outbox
+from execution.plan import NO_MARKET, NS_PER_MS, Completion, Style, View
+from execution.progress import END_OF_HORIZON, Record, progress
 from execution.states import ENDED, State, check_move
 
-END_OF_HORIZON: Final = "end of horizon"
 NO_DATA: Final = "no fresh market data"
 MOST_DOUBLINGS: Final = 10  # of the wait between two attempts
 THIN: Final = "a slice traded less than the minimum volume"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What is left to do and how long there is; an amendment makes new ones."""
-
-    quantity: int
-    horizon_ms: int
-    limit_ticks: int
-    start_ns: int
-
-
-class Schedule(NamedTuple):
-    """A plan, its curve where it has one, and what a report should say of where they come from."""
-
-    plan: Plan
-    curve: Curve = Curve()
-    notes: Mapping[str, str] = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Algorithm:
-    """How a parent is worked: the rule, and the schedule that it follows under given terms.
-
-    `schedule` raises ValueError where the terms cannot be met: fewer lots than the venue's minimum, say.
-    `draw`: a number in [0, 1) for each child, from the seed.
-    """
-
-    due: Callable[[Plan, Curve, View], int]
-    schedule: Callable[[Terms], Schedule]
-    draw: Callable[[int], float] = lambda _number: 0.0
-    retries: int = 3
-    retry_ms: int = 1000
-    pull_on_pause: bool = True
-
-
 @dataclass(slots=True)
 class _Trouble:
-    """Refusals in a row and how long to wait because of them; the risk gate's refusals are kept for the report."""
+    """Refusals in a row, and how long to wait because of them."""
 
     in_a_row: int = 0
     not_before_ns: int = 0
-    denials: list[str] = field(default_factory=list)
 
 
 class ParentOrder:
@@ -80,9 +45,10 @@ class ParentOrder:
         self.plan, self.curve, self.notes = algorithm.schedule(terms)
         self.view = View()
         self.children = Children()
+        self.record = Record()
         self.quantity = terms.quantity
-        self._instrument = instrument
-        self._algorithm = algorithm
+        self.instrument = instrument
+        self.algorithm = algorithm
         self._start_ns = parent.start_ns  # of the present terms; the plan's times and quantities count from here
         self._filled_before = 0
         self._limit_ticks = terms.limit_ticks
@@ -95,17 +61,16 @@ class ParentOrder:
         self._slice = -1
         self._trouble = _Trouble()
         self._waits_for: str | None = None  # why it has paused by itself
-        self._pauses: Counter[str] = Counter()
-        self._reason: str | None = None
         self._outcome = State.CANCELLED
-        self._ended_ns: int | None = None
-        self._fills: list[FillEvent] = []
-        self._cancels: dict[str, Child] = {}
-        self._out: list[OrderIntent] = []
+        self._outbox = Outbox(parent, instrument)
 
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def has_seen_market(self) -> bool:
+        return self._market_ns is not None
 
     @property
     def listens(self) -> bool:
@@ -115,7 +80,7 @@ class ParentOrder:
     @property
     def pause_reason(self) -> str | None:
         """Why it is paused; None where it is not."""
-        return (self._waits_for or self._reason) if self.state is State.PAUSED else None
+        return (self._waits_for or self.record.reason) if self.state is State.PAUSED else None
 
     def on(self, event: Event, now_ns: int) -> Step:
         """Takes one event. Repeated, late and foreign ones are harmless; time never runs backwards in here.
@@ -123,40 +88,14 @@ class ParentOrder:
         Fills and closes are heard even after the end: the venue's word is final.
         """
         self._now_ns = max(self._now_ns, now_ns)
-        self._out = []
         self._HEAR[type(event)](self, event)
         if not self.ended:
             self._act()
-        return Step(tuple(self._out), self._wake_ns())
+        return Step(self._outbox.take(), self._wake_ns())
 
     def report(self) -> ExecutionReport:
         """Progress so far. Market prices and benchmarks are the driver's to add."""
-        total = self._total_quantity()
-        filled = self._instrument.qty(self.children.filled)
-        status: Status = self.state.value if self.ended else "running"  # type: ignore[assignment]
-        return ExecutionReport(
-            execution_id=self.parent.execution_id,
-            symbol=self.parent.symbol,
-            total_quantity=total,
-            filled_quantity=filled,
-            remaining_quantity=self._remaining(total),
-            avg_fill_price=average_price(self._fills),
-            total_fees=math.fsum(fill.fee for fill in self._fills),
-            slices_completed=sum(1 for child in self.children if child.filled >= child.lots),
-            slices_total=max(self.plan.slices, len(self.children)),
-            status=status,
-            start_ts_ns=self.parent.start_ns,
-            end_ts_ns=self._ended_ns,
-            side=self.parent.side,
-            algo_type=self.parent.algo_type,
-            strategy_id=self.parent.strategy_id,
-            parent_intent_id=self.parent.parent_intent_id,
-            venue=self.parent.venue or self._instrument.venue,
-            unfilled_reason=self._unfilled_reason(total, filled),
-            denials=tuple(self._trouble.denials),
-            fills=tuple(self._fills),
-            notes={**self.notes, **{f"paused, {why}": count for why, count in sorted(self._pauses.items())}},
-        )
+        return progress(self)
 
     # ---- hearing: what each event changes
 
@@ -181,8 +120,8 @@ class ParentOrder:
 
     def _on_fill(self, event: FillEvent) -> None:
         child = self.children.get(event.order_id)
-        if child is not None and self.children.fill(child, event.fill_id, self._instrument.lots(event.qty)):
-            self._fills.append(event)
+        if child is not None and self.children.fill(child, event.fill_id, self.instrument.lots(event.qty)):
+            self.record.fills.append(event)
             self._trouble.in_a_row = 0
 
     def _on_closed(self, event: OrderClosed) -> None:
@@ -190,7 +129,7 @@ class ParentOrder:
         if child is None:
             return
         asked = child.cancels > 0
-        if self.children.close(child, self._instrument.lots(event.cumulative_qty)):
+        if self.children.close(child, self.instrument.lots(event.cumulative_qty)):
             self._give_back(child)
             if event.status != "filled" and not asked:
                 self._refused(f"{event.status} by the venue" + (f": {event.reason}" if event.reason else ""))
@@ -199,14 +138,14 @@ class ParentOrder:
         if event.allowed:
             return
         reason = event.reason or "refused by the risk gate"
-        target = self._cancels.pop(event.intent_id, None)
+        target = self._outbox.cancelled_by(event.intent_id)
         if target is not None and target.standing is Standing.CANCELLING:
             target.standing = Standing.OPEN
-            self._trouble.denials.append(f"{event.intent_id}: {reason}")
+            self.record.denials.append(f"{event.intent_id}: {reason}")
         child = self.children.get(event.intent_id)
         if child is not None and child.filled == 0 and self.children.close(child, 0):
             self._give_back(child)
-            self._trouble.denials.append(f"{event.intent_id}: {reason}")
+            self.record.denials.append(f"{event.intent_id}: {reason}")
             self._refused(reason)
 
     def _on_unknown(self, event: OrderUnknown) -> None:
@@ -220,12 +159,12 @@ class ParentOrder:
         if self.state in (State.PAUSED, State.AMENDING):
             self._held = True
             self._waits_for = None
-            self._reason = event.reason
+            self.record.reason = event.reason
 
     def _on_resume(self, _event: Resume) -> None:
         if self._held and self.state in (State.PAUSED, State.AMENDING):
             self._held = False
-            self._reason = None
+            self.record.reason = None
             if self.state is State.PAUSED:
                 self._move(State.WORKING)
 
@@ -271,7 +210,7 @@ class ParentOrder:
         if self.state is State.PENDING and self.view.now_ms >= 0:
             self._move(State.WORKING)
         if self.state not in (State.CLOSING, State.AMENDING) and self.view.now_ms >= self.plan.end_ms:
-            self._close(State.CANCELLED, self._reason or END_OF_HORIZON)
+            self._close(State.CANCELLED, self.record.reason or END_OF_HORIZON)
         if self._waits_for == THIN and (self._crossing_time() or not self._thin()):
             self._work_on()
         if self.state is State.WORKING and self._crossing_time():
@@ -279,6 +218,8 @@ class ParentOrder:
         self._ACT[self.state](self)
 
     def _work(self) -> None:
+        if self.view.now_ms < 0:
+            return  # resumed or amended before its start
         if self._thin():
             self._pause_for(THIN)
         elif self.plan.display:
@@ -294,7 +235,7 @@ class ParentOrder:
     def _due_lots(self) -> int:
         plan, curve, view = self.plan, self.curve, self.view
         room = rules.slice_room(plan, curve, view, self._slice)
-        return rules.child_lots(plan, self._algorithm.due(plan, curve, view), room, view)
+        return rules.child_lots(plan, self.algorithm.due(plan, curve, view), room, view)
 
     def _show(self) -> None:
         """Shows clips on each price level, as far as what was shown there is known to be gone."""
@@ -304,7 +245,7 @@ class ParentOrder:
             display = self.curve.targets[level] - before
             before = self.curve.targets[level]
             shown = sum(child.reserved for child in self.children.live() if child.level == level)
-            lots = rules.clip_lots(self.plan, display, shown, self.view, self._algorithm.draw(len(self.children)))
+            lots = rules.clip_lots(self.plan, display, shown, self.view, self.algorithm.draw(len(self.children)))
             if lots > 0 and self.state is State.WORKING:
                 self._send(lots, marketable=False, level=level)
 
@@ -331,7 +272,7 @@ class ParentOrder:
             self._send(lots, marketable=True)
 
     def _rest(self) -> None:
-        if self._algorithm.pull_on_pause and self._waits_for is None:
+        if self.algorithm.pull_on_pause and self._waits_for is None:
             self._pull()
 
     def _wind_up(self) -> None:
@@ -375,31 +316,17 @@ class ParentOrder:
             return
         plan, view = self.plan, self.view
         ticks = rules.cross_ticks(plan, view) if marketable else rules.rest_ticks(plan, view, level)
-        price = self._instrument.price(ticks) if ticks else None
         number = len(self.children)
-        name = ids.child_id(self.parent.execution_id, number)
         index = number if plan.display else min(self._slice, plan.slices - 1)
+        name = ids.child_id(self.parent.execution_id, number)
         child = Child(name, number, index, lots, marketable, ticks, level)
         self.children.add(child)
-        self.view.sent_in_slice += lots
-        self.view.open_lots += lots
+        view.sent_in_slice += lots
+        view.open_lots += lots
         scheduled = self._now_ns
         if not plan.display:
             scheduled = self._at(rules.slice_start_ms(plan, self.curve, self._slice))
-        self._out.append(
-            OrderIntent(
-                child.intent_id,
-                self._now_ns,
-                self.parent.strategy_id,
-                self.parent.symbol,
-                self.parent.side,
-                "market" if price is None else "limit",
-                self._instrument.qty(lots),
-                price,
-                child_meta(self.parent, child.slice_idx, scheduled),
-                expires_ts_ns=self._at(plan.end_ms),
-            )
-        )
+        self._outbox.send(child, self._now_ns, scheduled_ts_ns=scheduled, expires_ts_ns=self._at(plan.end_ms))
 
     def _pull(self, which: Callable[[Child], bool] = lambda _child: True) -> None:
         """Asks to cancel what may still be open, and again, ever more seldom, while nobody answers.
@@ -410,24 +337,9 @@ class ParentOrder:
             if child.standing is not Standing.CLOSED and self._now_ns >= child.ask_again_ns and which(child):
                 if child.standing is not Standing.UNKNOWN:
                     child.standing = Standing.CANCELLING
-                wait_ms = self._algorithm.retry_ms << min(child.cancels, MOST_DOUBLINGS)
-                child.ask_again_ns = self._now_ns + wait_ms * NS_PER_MS
+                child.ask_again_ns = self._now_ns + self._wait_ns(child.cancels)
                 child.cancels += 1
-                intent = OrderIntent(
-                    ids.cancel_id(child.intent_id, child.cancels),
-                    self._now_ns,
-                    self.parent.strategy_id,
-                    self.parent.symbol,
-                    self.parent.side,
-                    "limit" if child.limit_ticks else "market",
-                    self._instrument.qty(child.reserved),
-                    self._instrument.price(child.limit_ticks) if child.limit_ticks else None,
-                    child_meta(self.parent, child.slice_idx, self._now_ns),
-                    action="cancel",
-                    target_intent_id=child.intent_id,
-                )
-                self._cancels[intent.intent_id] = child
-                self._out.append(intent)
+                self._outbox.cancel(child, self._now_ns)
 
     def _amend(self) -> None:
         """Once nothing is open, begins anew with what is left; an impossible amendment ends the parent and says why."""
@@ -440,7 +352,7 @@ class ParentOrder:
         horizon_ms = (self._end_ns - start_ns) // NS_PER_MS
         terms = Terms(quantity=left, horizon_ms=horizon_ms, limit_ticks=self._limit_ticks, start_ns=start_ns)
         try:
-            schedule = self._algorithm.schedule(terms)
+            schedule = self.algorithm.schedule(terms)
         except ValueError as error:
             self._close(State.CANCELLED, f"cannot be amended: {error}")
             return
@@ -466,7 +378,7 @@ class ParentOrder:
 
     def _pause_for(self, reason: str) -> None:
         self._waits_for = reason
-        self._pauses[reason] += 1
+        self.record.pauses[reason] += 1
         self._move(State.PAUSED)
 
     def _work_on(self) -> None:
@@ -484,22 +396,25 @@ class ParentOrder:
             return
         trouble = self._trouble
         trouble.in_a_row += 1
-        if trouble.in_a_row > self._algorithm.retries:
+        if trouble.in_a_row > self.algorithm.retries:
             self._close(State.FAILED, reason)
             return
-        wait_ms = self._algorithm.retry_ms << min(trouble.in_a_row - 1, MOST_DOUBLINGS)
-        trouble.not_before_ns = self._now_ns + wait_ms * NS_PER_MS
+        trouble.not_before_ns = self._now_ns + self._wait_ns(trouble.in_a_row - 1)
+
+    def _wait_ns(self, attempts: int) -> int:
+        """How long to wait after so many attempts before the last."""
+        return (self.algorithm.retry_ms << min(attempts, MOST_DOUBLINGS)) * NS_PER_MS
 
     def _close(self, outcome: State, reason: str) -> None:
         self._outcome = outcome
-        self._reason = reason
+        self.record.reason = reason
         self._waits_for = None
         self._move(State.CLOSING)
 
     def _end(self, outcome: State) -> None:
         self._move(outcome)
         self._waits_for = None
-        self._ended_ns = self._now_ns
+        self.record.ended_ns = self._now_ns
 
     def _move(self, new: State) -> None:
         self.state = check_move(self.state, new)
@@ -525,27 +440,3 @@ class ParentOrder:
 
     def _at(self, ms: int) -> int:
         return self._start_ns + ms * NS_PER_MS
-
-    # ---- reporting
-
-    def _total_quantity(self) -> float:
-        wanted = self.parent.total_quantity
-        return wanted if self._instrument.lots(wanted) == self.quantity else self._instrument.qty(self.quantity)
-
-    def _remaining(self, total: float) -> float:
-        """What is not filled, without the residue of a float subtraction where the total is on the grid."""
-        if total == self._instrument.qty(self.quantity):
-            return self._instrument.qty(max(0, self.quantity - self.children.filled))
-        return max(0.0, total - self._instrument.qty(self.children.filled))
-
-    def _unfilled_reason(self, total: float, filled: float) -> str | None:
-        if not self.ended or filled >= total:
-            return None
-        if self.state is State.COMPLETED:
-            return f"the rest is less than one lot of {self._instrument.lot}"
-        if self._reason != END_OF_HORIZON:
-            return self._reason
-        rest = self.quantity - self.children.filled
-        if 0 < rest < self.plan.min_lots:
-            return f"{END_OF_HORIZON}; the rest of {self._instrument.qty(rest)} is below the venue's minimum"
-        return END_OF_HORIZON if self._market_ns is not None else f"{END_OF_HORIZON}; no market data came"

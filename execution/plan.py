@@ -46,7 +46,9 @@ class Policy:
 
     completion          `cancel`: open children are cancelled at the end of the horizon and the rest stays undone;
                         `complete`: the rest is crossed before the end; `extend`: work on for `extend_seconds`
-    completion_seconds  how long before the end `complete` begins to cross; None: half a slice
+    completion_seconds  how long before the end `complete` begins to cross; None: half a slice (of an
+                        iceberg, which has none: a twentieth of the horizon)
+    extend_seconds      how long `extend` works on after the horizon
     catch_up            a slice sends at most this many nominal slices, however late it is
     retries             refusals in a row after which the parent fails; each waits twice as long as the one before
     retry_seconds       the first wait
@@ -136,8 +138,8 @@ class Plan:
     spike_slices: int = 3
     reweight: int = 0
     stray_ppm: int = 100_000
-    settle_ppm: int = 800_000
-    persist_ppm: int = 500_000
+    settle_ppm: int = 600_000
+    persist_ppm: int = 750_000
     display: int = 0
     refill_ppm: int = 0
     levels: int = 1

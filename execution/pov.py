@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from core import topics
+from core import checks, topics
 from core.bus import BusProto
-from core.contracts import OrderIntent, TradeEvent
+from core.contracts import OHLCVBar, OrderIntent, TradeEvent
 from execution import volume
-from execution.adapters import until
+from execution.adapters import Listener, Signal, timer_of
+from execution.algorithm import Schedule, Terms
 from execution.base import Facts, ratio_ppm
 from execution.contracts import ExecutionAlgorithm
 from execution.kernel import kernel
 from execution.params import PovParams
-from execution.parent import Schedule, Terms
-from execution.plan import NS_PER_MS, Completion, Curve, Plan, View
+from execution.plan import MAX_TAPE_LOTS, NS_PER_MS, Completion, Curve, Plan, View
 from execution.profile import VolumeHistory, volume_profile
 from execution.rules import slices_begun
 from execution.sliced import SlicedExecutor, refuse_below_minimum
 from execution.vwap import past_volumes
 from research.data_reader import DataReader
+
+DEFAULT_PERIOD_SECONDS: Final = 60.0
 
 
 @kernel
@@ -35,10 +37,11 @@ def due(plan: Plan, curve: Curve, view: View) -> int:
     others = view.counted
     coming = volume.next_volume(plan, curve, view, over)
     if plan.feed_forward > 0:
-        others += coming
+        others = min(others + coming, MAX_TAPE_LOTS)
     lots = others * plan.ratio_ppm // 1_000_000
     if plan.hurry > 0 and over > 0:
-        later = (plan.slices - begun) * coming
+        enough = plan.quantity * 1_000_000 // max(1, plan.cap_ppm) + 1  # beyond it all the rest can be done later
+        later = min((plan.slices - begun) * coming, enough)
         lots = max(lots, plan.quantity - later * plan.cap_ppm // 1_000_000)
     return min(plan.quantity, lots)
 
@@ -98,25 +101,55 @@ class POVExecutor(SlicedExecutor):
         return self.first_children(algo)
 
     async def _monitor_volume(self, bus: BusProto, symbol: str) -> float:
-        """Base quantity that trades on `md.trades.{symbol}` in one measurement period, `interval_seconds` from now."""
-        params = self.params(ExecutionAlgorithm("POV", symbol, "buy", 1.0, 60))
-        period_ns = round((params.interval_seconds or 60.0) * 1e9)
-        deadline_ns = self.clock.now_ns() + period_ns
-        total = 0.0
-        async for message in until(bus.subscribe(topics.trades(symbol)), self.clock, deadline_ns):
-            total += TradeEvent.from_dict(message).qty
-        return total
+        """Base quantity that trades in one measurement period, `interval_seconds` from now by the executor's clock.
+
+        From `md.trades.{symbol}`, each trade once by its id; where no trade comes, from the bars of
+        `md.bars.{symbol}` that close in the period. It listens while it is awaited, and to a closed bus no longer.
+        """
+        timer = timer_of(self.clock)
+        until_ns = timer.now_ns() + self._period_ns()
+        traded = barred = 0.0
+        seen: set[str | int | None] = set()
+        async with Listener(bus, (topics.trades(symbol), topics.bars(symbol)), timer) as listener:
+            while not isinstance(heard := await listener.next(until_ns), Signal):
+                topic, message = heard
+                if topic == topics.trades(symbol):
+                    trade = TradeEvent.from_dict(message)
+                    if trade.trade_id not in seen:
+                        traded += trade.qty
+                    if trade.trade_id is not None:
+                        seen.add(trade.trade_id)
+                else:
+                    bar = OHLCVBar.from_dict(message)
+                    if bar.ts_close_ns not in seen:
+                        barred += bar.volume
+                    seen.add(bar.ts_close_ns)
+        return traded if traded > 0 else barred
 
     def _calculate_slice_size(self, market_volume: float, remaining_quantity: float, time_remaining_ns: int) -> float:
         """Quantity to send after a period in which others traded `market_volume`; 0 below the volume threshold.
 
         The target's share of it, or what the time that is left requires, whichever is more; never more than
-        `max_participation` of the volume, nor than what remains.
+        `max_participation` of the volume, nor than what remains. In whole lots where the executor has an instrument.
+
+        Raises ValueError for a volume or a quantity that is not a number of at least 0.
         """
-        params = self.params(ExecutionAlgorithm(self.algo_type, "-", "buy", 1.0, 60))
-        if market_volume <= 0 or market_volume < params.min_volume_threshold:
+        checks.not_negative("market_volume", market_volume)
+        checks.not_negative("remaining_quantity", remaining_quantity)
+        params = self._own_params()
+        if market_volume == 0 or market_volume < params.min_volume_threshold:
             return 0.0
         share = ratio_ppm(params.rate, of_total=params.of_total) / 1e6
-        cap = ratio_ppm(params.most, of_total=params.of_total) / 1e6 * market_volume
-        periods = max(1.0, time_remaining_ns / ((params.interval_seconds or 60.0) * 1e9))
-        return min(remaining_quantity, cap, max(share * market_volume, remaining_quantity / periods))
+        cap = ratio_ppm(params.most, of_total=params.of_total) / 1e6
+        periods = max(1.0, time_remaining_ns / self._period_ns())
+        wanted = max(share * market_volume, remaining_quantity / periods)
+        size = min(remaining_quantity, cap * market_volume, wanted)
+        return size if self.instrument is None else self.instrument.qty(self.instrument.lots(size))
+
+    def _period_ns(self) -> int:
+        return round((self._own_params().interval_seconds or DEFAULT_PERIOD_SECONDS) * 1e9)
+
+    def _own_params(self) -> PovParams:
+        """The executor's parameters, without a parent that overrides them."""
+        params: PovParams = self.params(ExecutionAlgorithm(self.algo_type, "-", "buy", 1.0, 60))
+        return params

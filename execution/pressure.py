@@ -7,25 +7,21 @@ import math
 from core.bars import Bars
 from core.columns import plain
 from execution.conditions import Conditions
-from execution.impact import ImpactMemory
-from execution.slippage import PowerLawSlippageModel, SlippageModel
+from execution.impact import ImpactMemory, StandingImpact
+from execution.slippage import AlmgrenSlippageModel, ImpactRequest, MarketContext, PowerLawSlippageModel, SlippageModel
 
 
 class Pressure:
     """Displacement of a symbol's price by our trading, bar by bar.
 
-    A power-law model has a memory, scaled by volatility and daily volume as known before the bar's day. Where nothing
-    is known of either (the first bars of a history), and for any other model, the model's own formula holds as it
-    stands, against the volume of the bar and without a memory.
+    Power-law and Almgren models have a memory, scaled by volatility and daily volume as known before the bar's day.
+    Where nothing is known of either (the first bars of a history), and for any other model, the model's own formula
+    holds as it stands, against the volume of the bar and without a memory: an unknown volatility counts as 1.
     """
 
     def __init__(self, bars: Bars, model: SlippageModel | None, permanent_share: float, conditions: Conditions) -> None:
         self._model = model
-        self._memory: ImpactMemory | None = None
-        self._coefficient = 0.0
-        if isinstance(model, PowerLawSlippageModel):
-            self._memory = ImpactMemory(model.exponent, permanent_share)
-            self._coefficient = model.impact_coefficient
+        self._memory, self._coefficient = memory_of(model, permanent_share)
         self._open, self._volume = plain(bars.open), plain(bars.volume)
         self._volatility, self._daily_volume = plain(conditions.volatility), plain(conditions.daily_volume)
         self._volume_days = plain(conditions.volume_days)
@@ -49,8 +45,7 @@ class Pressure:
             return shift
         volume = self._volume[k]
         if self._memory is None or math.isnan(self._volatility[k]):
-            slippage = self._model.calculate_slippage(abs(quantity), volume, 0.0, self._open[k]) / self._open[k]
-            return shift + math.copysign(slippage, quantity)
+            return shift + math.copysign(_bare(self._model, abs(quantity), volume, self._open[k]), quantity)
         self._settle(k)
         return self._memory.charge(quantity / volume, self._days_of(k), self._coefficient * self._volatility[k])
 
@@ -77,3 +72,25 @@ class Pressure:
     def _days_of(self, k: int) -> float:
         """The bar's volume in volume-days."""
         return self._volume[k] / self._daily_volume[k]
+
+
+def memory_of(
+    model: SlippageModel | None, permanent_share: float
+) -> tuple[ImpactMemory | StandingImpact | None, float]:
+    """A fresh memory for the model, and what volatility is multiplied with for its `scale`; (None, 0) without one."""
+    if isinstance(model, PowerLawSlippageModel):
+        return ImpactMemory(model.exponent, permanent_share), model.impact_coefficient
+    if isinstance(model, AlmgrenSlippageModel):
+        return StandingImpact(model.eta, model.beta, model.standing()), 1.0
+    return None, 0.0
+
+
+def _bare(model: SlippageModel, quantity: float, volume: float, price: float) -> float:
+    """What the model alone says, as a fraction of price, with the bar's volume for the day's."""
+    if isinstance(model, AlmgrenSlippageModel):
+        context = MarketContext(volatility=1.0, daily_volume=volume)
+        request = ImpactRequest(
+            order_size=quantity, market_volume=volume, bid_ask_spread=0.0, reference_price=price, context=context
+        )
+        return model.estimate(request).total / price
+    return model.calculate_slippage(quantity, volume, 0.0, price) / price

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from core.bars import Bars
 from core.instrument import Instrument
 from execution.conditions import DAY_NS, running
+from execution.plan import MAX_TAPE_LOTS
 
 SHRINKAGE_DAYS: Final = 10
 LEAST_COVERAGE: Final = 0.8  # of a day's stretch in bars; days with less are left out
@@ -34,26 +35,29 @@ class Profile:
     source: str
 
     def expected(self, instrument: Instrument) -> tuple[int, ...]:
-        """Lots expected to trade by the end of each bin; empty where nobody knows."""
+        """Lots expected to trade by the end of each bin, at most what rules count; empty where nobody knows."""
         total = float(self.volume.sum())
         if not total > 0:
             return ()
         lots = np.cumsum(self.weights) * (total / instrument.qty(1))
-        return tuple(int(count) for count in lots)
+        return tuple(int(count) for count in np.minimum(lots, MAX_TAPE_LOTS))
 
 
 class VolumeHistory:
     """Volumes of any stretch of time, from bars."""
 
     def __init__(self, bars: Bars) -> None:
-        self._open_ns = bars.ts_open_ns
+        self._close_ns = bars.ts_close_ns
         self._volume = running(bars.volume)
         self._time = running(bars.ts_close_ns - bars.ts_open_ns)
         self.first_ns = int(bars.ts_open_ns[0]) if len(bars) else 0
 
     def day(self, edges_ns: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
-        """Volume of each bin between the edges, counted by open times, and the share of the time that has bars."""
-        at = np.searchsorted(self._open_ns, edges_ns)
+        """Volume of each bin between the edges, and the share of the time that has bars.
+
+        A bar counts where it closes: one that is not over by the last edge is not known by then.
+        """
+        at = np.searchsorted(self._close_ns, edges_ns, side="right")
         covered = (self._time[at[-1]] - self._time[at[0]]) / (edges_ns[-1] - edges_ns[0])
         return np.diff(self._volume[at]), float(covered)
 

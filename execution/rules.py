@@ -40,15 +40,20 @@ def slice_start_ms(plan: Plan, curve: Curve, index: int) -> int:
 def slice_room(plan: Plan, curve: Curve, view: View, index: int) -> int:
     """Lots that may still be sent in slice `index`: the catch-up cap, and `cap_ppm` of a slice's volume.
 
-    The volume is that of the slice before, or of the coming one where the plan aims at it; before any has been seen
-    there is no cap on it.
+    The volume is that of the slice before or, where the plan aims at it, of the coming one if more is expected of it:
+    an expectation that has fallen behind the market must not hold back what is due. Before any volume has been seen
+    there is no cap on it. A plan that follows volume may send the venue's minimum in any slice that trades: what is due
+    is a share of the volume already, and where slices are small it would never come to an order.
     """
     room = plan.catch_up * plan.nominal - view.sent_in_slice
-    if plan.cap_ppm > 0:
+    if plan.cap_ppm > 0 and (plan.feed_forward > 0 or index > 0):
+        traded = view.last
         if plan.feed_forward > 0:
-            room = min(room, volume_room(plan, view, next_volume(plan, curve, view, index)))
-        elif index > 0:
-            room = min(room, volume_room(plan, view, view.last))
+            traded = max(traded, next_volume(plan, curve, view, index))
+        most = volume_room(plan, view, traded)
+        if plan.ratio_ppm > 0 and traded > 0:
+            most = max(most, plan.min_lots - view.sent_in_slice)
+        room = min(room, most)
     return room
 
 
@@ -72,13 +77,16 @@ def child_lots(plan: Plan, due: int, room: int, view: View) -> int:
 def clip_lots(plan: Plan, display: int, shown: int, view: View, draw: float) -> int:
     """Lots to show besides the `shown` ones of a display; 0 while more than `refill_ppm` of it is left.
 
-    A clip is the display less up to `jitter_ppm` of it, by the draw in [0, 1). A rest that the venue would not take as
-    an order of its own goes with this clip, or waits for the next one with enough to make it up.
+    A clip is the display less up to `jitter_ppm` of it, by the draw in [0, 1), but never so small that it would be
+    refilled at once, nor that the venue would not take it. A rest that the venue would not take as an order of its own
+    goes with this clip, or waits for the next one with enough to make it up.
     """
     free = plan.quantity - view.filled - view.open_lots
-    if shown > display * plan.refill_ppm // 1_000_000:
+    low = display * plan.refill_ppm // 1_000_000
+    if shown > low:
         return 0
-    clip = display - int(display * (plan.jitter_ppm / 1_000_000 * draw))
+    least = min(display, max(low + 1, plan.min_lots))
+    clip = max(least, display - int(display * (plan.jitter_ppm / 1_000_000 * draw)))
     lots = min(clip - shown, free)
     if 0 < free - lots < plan.min_lots:
         if free <= display - shown:

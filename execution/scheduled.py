@@ -12,7 +12,7 @@ from core.contracts import FillEvent, OrderClosed, OrderIntent, RiskDecision
 from execution.children import Parent
 from execution.contracts import ExecutionAlgorithm, ExecutionReport, Status
 from execution.events import Event, Step
-from execution.parent import END_OF_HORIZON
+from execution.progress import END_OF_HORIZON
 from execution.tracking import DUST, Tracker
 
 PLAN_DONE: Final = "the plan holds no more"

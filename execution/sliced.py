@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from core import ids
 from core.contracts import OrderIntent
 from execution import rules
+from execution.algorithm import Terms
 from execution.base import Facts, RuleExecutor, common_plan, default_instrument
 from execution.children import child_meta
 from execution.contracts import ExecutionAlgorithm
 from execution.params import Sliced
-from execution.parent import Terms
 from execution.plan import NS_PER_MS, Plan, Style, View
 
 STYLES = {"market": Style.MARKET, "limit": Style.LIMIT, "limit_then_cross": Style.REST_THEN_CROSS}
@@ -37,9 +39,6 @@ class SlicedExecutor(RuleExecutor):
 
     def sliced_plan(self, params: Sliced, terms: Terms, facts: Facts, slices: int, **more: Any) -> Plan:
         """The plan with these slices; `more` overrides or adds fields."""
-        lead_ms = min(terms.horizon_ms, max(terms.horizon_ms // (2 * slices), self.least_interval_ms))
-        if params.completion_seconds is not None:
-            lead_ms = min(terms.horizon_ms, round(params.completion_seconds * 1000))
         settings: dict[str, Any] = {
             **common_plan(params, terms),
             "side": facts.side,
@@ -47,7 +46,7 @@ class SlicedExecutor(RuleExecutor):
             "nominal": -(-terms.quantity // slices),
             "min_lots": facts.min_lots,
             "style": STYLES[params.style],
-            "completion_ms": lead_ms,
+            "completion_ms": self.lead_ms(params, terms, slices),
             "rest_ppm": round(params.rest_share * 1_000_000),
             "repeg_ticks": params.repeg_ticks,
             "cross_spreads": params.cross_spreads if params.style == "limit_then_cross" else 0,
@@ -61,7 +60,7 @@ class SlicedExecutor(RuleExecutor):
         Raises ValueError where a limit order has no price: neither `quotes` nor `params["limit_price"]` gives one.
         """
         machine = self.start(algo, start_ns=self.clock.now_ns())
-        parent, plan = machine.parent, replace(machine.plan, reweight=0)
+        parent, plan = machine.parent, replace(machine.plan, reweight=0, cap_ppm=0)
         params = self.params(algo)
         price = self.price_of(algo, params)
         if price is None and plan.style != Style.MARKET:
@@ -69,18 +68,21 @@ class SlicedExecutor(RuleExecutor):
                 f"limit slices of {algo.symbol} need a price: give quotes= to the executor, "
                 'or "limit_price" in params, or choose order_type "market"'
             )
-        self._track(algo, parent, ())
+        total = machine.report().total_quantity
+        self._track(algo, parent, (), total)
         intents = []
         done = 0
         for index in range(plan.slices):
             start_ms = rules.slice_start_ms(plan, machine.curve, index)
-            lots = self.due(plan, machine.curve, View(now_ms=start_ms)) - done
+            view = View(now_ms=start_ms, filled=done)
+            room = rules.slice_room(plan, machine.curve, view, index)
+            lots = rules.child_lots(plan, self.due(plan, machine.curve, view), room, view)
             done += lots
             if lots > 0:
                 scheduled_ts_ns = parent.start_ns + start_ms * NS_PER_MS
                 quantity = self.instrument_of(parent.execution_id).qty(lots)
                 intents.append(self.slice_intent(parent.execution_id, index, quantity, scheduled_ts_ns, price))
-        self._track(algo, parent, intents)
+        self._track(algo, parent, intents, total)
         return intents
 
     def slice_intent(
@@ -108,6 +110,11 @@ class SlicedExecutor(RuleExecutor):
             limit_price,
             child_meta(parent, slice_idx, scheduled_ts_ns),
         )
+
+
+def largest_step(targets: Sequence[int], otherwise: int) -> int:
+    """Lots of the largest slice of a curve: what is ordinary at its peak is no catching up."""
+    return max((after - before for before, after in pairwise((0, *targets))), default=otherwise)
 
 
 def feasible_slices(terms: Terms, wanted: int, min_lots: int) -> int:

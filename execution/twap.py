@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,13 @@ import numpy as np
 from core.chance import generator
 from core.contracts import OrderIntent
 from execution import rules
+from execution.algorithm import Schedule, Terms
 from execution.base import Facts
 from execution.kernel import kernel
 from execution.params import OrderStyle, TwapParams
-from execution.parent import Schedule, Terms
 from execution.plan import Curve, Plan, View
 from execution.profile import cumulative_floor
-from execution.sliced import SlicedExecutor, feasible_slices
+from execution.sliced import SlicedExecutor, feasible_slices, largest_step
 
 
 @kernel
@@ -46,7 +47,8 @@ class TWAPExecutor(SlicedExecutor):
     def schedule(self, params: TwapParams, terms: Terms, facts: Facts) -> Schedule:
         slices = feasible_slices(terms, self.slices_of(params, terms), facts.min_lots)
         plan = self.sliced_plan(params, terms, facts, slices)
-        return Schedule(plan, randomised(params, plan, facts))
+        curve = randomised(params, plan, facts)
+        return Schedule(replace(plan, nominal=largest_step(curve.targets, plan.nominal)), curve)
 
     def _create_slice_intent(
         self,
@@ -82,6 +84,8 @@ def randomised(params: TwapParams, plan: Plan, facts: Facts) -> Curve:
     sizes = 1 + params.randomize_size * (2 * draws.random(plan.slices) - 1)
     shifts[0] = 0.0
     starts = (np.arange(plan.slices) + shifts) * (plan.horizon_ms / plan.slices)
+    boundaries = (rules.slice_start_ms(plan, Curve(), index) for index in range(plan.slices))
     return Curve(
-        starts_ms=tuple(int(start) for start in np.ceil(starts)), targets=cumulative_floor(sizes, plan.quantity)
+        starts_ms=tuple(max(int(start), edge) for start, edge in zip(starts, boundaries, strict=True)),
+        targets=cumulative_floor(sizes, plan.quantity),
     )

@@ -18,7 +18,7 @@ from execution.market import BarMarket
 from execution.plan import NS_PER_MS
 from execution.pressure import Pressure
 from execution.profile import VolumeHistory
-from execution.slippage import PowerLawSlippageModel, SlippageModel
+from execution.slippage import AlmgrenSlippageModel, FixedBpsSlippageModel, PowerLawSlippageModel, SlippageModel
 from execution.spread import Spread
 
 
@@ -81,6 +81,13 @@ def impact_statement(slippage: SlippageModel | None, permanent_share: float) -> 
     """What a report says of its impact model."""
     if slippage is None:
         return "none: the spread alone"
+    if isinstance(slippage, AlmgrenSlippageModel):
+        return (
+            f"Almgren et al. (2005), eta {slippage.eta:g}, gamma {slippage.gamma:g}, beta {slippage.beta:g} x daily "
+            f"volatility of the {WINDOW_DAYS} days before; the permanent part stands, the temporary ends with each bar"
+        )
+    if isinstance(slippage, FixedBpsSlippageModel):
+        return f"{slippage.bps:g} bps of each fill that takes, whatever its size"
     if not isinstance(slippage, PowerLawSlippageModel):
         return f"{type(slippage).__name__} against the volume of each bar, without a memory"
     return (

@@ -11,7 +11,8 @@ def begin_slice(plan: Plan, view: View, slices_over: int, tape_lots: int) -> Non
     """A slice begins: nothing is sent in it yet, and what others traded in the one before is counted.
 
     slices_over: slices that have ended. tape_lots: others' volume since the start. A slice's volume beyond `spike`
-    times the average of the slices before it is held back, and counts in equal parts over the next `spike_slices`.
+    times the average of the slices before it is held back; with each slice that follows, a `spike_slices`-th part of
+    what is held counts, rounded up.
     """
     tape = min(max(tape_lots, view.tape), MAX_TAPE_LOTS)
     fresh = tape - view.tape
@@ -33,13 +34,15 @@ def next_volume(plan: Plan, curve: Curve, view: View, slices_over: int) -> int:
     """Others' lots that the slice just begun will trade, as far as can be told.
 
     With an expected curve: its next step, scaled by how much more or less than expected has traded so far (between a
-    quarter and four times, by the part `persist_ppm` of it). Without: the average of the slices that are over.
+    sixteenth and sixteen times, by the part `persist_ppm` of it). Without: the average of the slices that are over. At
+    most MAX_TAPE_LOTS, so that its product with a ratio stays below 2**63.
     """
     if len(curve.volume) > 0:
         if slices_over >= len(curve.volume):
             return 0
         before = curve.volume[slices_over - 1] if slices_over > 0 else 0
-        return int((curve.volume[slices_over] - before) * level(plan, curve, view, slices_over))
+        expected = (curve.volume[slices_over] - before) * level(plan, curve, view, slices_over)
+        return int(min(expected, float(MAX_TAPE_LOTS)))
     if slices_over == 0:
         return 0
     return view.counted // slices_over
@@ -53,7 +56,7 @@ def level(plan: Plan, curve: Curve, view: View, slices_over: int) -> float:
     expected = curve.volume[min(slices_over, len(curve.volume)) - 1]
     if expected == 0:
         return 1.0
-    ratio = min(max(view.counted / expected, 0.25), 4.0)
+    ratio = min(max(view.counted / expected, 0.0625), 16.0)
     return 1.0 + plan.persist_ppm / 1_000_000 * (ratio - 1.0)
 
 

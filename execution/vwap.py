@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from core.contracts import OrderIntent
 from core.errors import DataError
 from execution import volume
+from execution.algorithm import Schedule, Terms
 from execution.base import Facts
 from execution.contracts import ExecutionAlgorithm
 from execution.kernel import kernel
 from execution.params import VwapParams
-from execution.parent import Schedule, Terms
 from execution.plan import NS_PER_MS, Curve, Plan, View
 from execution.profile import VolumeHistory, cumulative_lots, volume_profile
 from execution.rules import slices_begun
-from execution.sliced import SlicedExecutor, feasible_slices
+from execution.sliced import SlicedExecutor, feasible_slices, largest_step
 from research.data_reader import DataReader
 
 DEFAULT_INTERVAL_MS = 300_000
@@ -94,6 +95,7 @@ class VWAPExecutor(SlicedExecutor):
         curve = Curve(
             targets=cumulative_lots(profile.weights, terms.quantity), volume=profile.expected(facts.instrument)
         )
+        plan = replace(plan, nominal=largest_step(curve.targets, plan.nominal))
         return Schedule(plan, curve, {"profile_source": profile.source})
 
     def _calculate_volume_profile(self, symbol: str, duration_seconds: int) -> list[float]:

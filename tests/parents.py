@@ -9,15 +9,21 @@ from dataclasses import dataclass, field
 from itertools import count, pairwise
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from core.bars import Bars
 from core.bus import InMemoryBus
 from core.contracts import CloseReason, FillEvent, OrderClosed, OrderEvent, OrderIntent, RiskDecision, Side
 from core.instrument import Instrument
-from execution.contracts import ExecutionAlgorithm
+from execution.contracts import AlgoType, ExecutionAlgorithm
 from execution.events import Event, Market, OrderUnknown, Wake
+from execution.executors import executor
 from execution.parent import ParentOrder
+from execution.profile import VolumeHistory
 from execution.states import MOVES, State
 from execution.twap import TWAPExecutor
-from tests.naive import START_NS
+from tests.naive import MINUTE_NS, START_NS
 
 SECOND = 1_000_000_000
 MS = 1_000_000
@@ -41,6 +47,36 @@ def twap(
     executor = TWAPExecutor("tester", slices, order_type, instrument=instrument, **params)
     algo = ExecutionAlgorithm("TWAP", SYMBOL, side, quantity, seconds)
     return executor.start(algo, start_ns=start_ns, execution_id="x-1", price=10.0)
+
+
+def parent_of(
+    algo_type: AlgoType,
+    quantity: float = 100,
+    seconds: int = 100,
+    *,
+    side: Side = "buy",
+    lot: str = "1",
+    min_qty: float = 0,
+    start_ns: int = START_NS,
+    volumes: VolumeHistory | None = None,
+    **params: Any,
+) -> ParentOrder:
+    """A parent of any algorithm; ticks of 0.01, the same id and draws for both sides."""
+    if algo_type in ("VWAP", "POV"):
+        params["volumes"] = volumes
+    made = executor(
+        algo_type, "tester", instrument=Instrument(SYMBOL, tick="0.01", lot=lot, min_qty=str(min_qty)), **params
+    )
+    algo = ExecutionAlgorithm(algo_type, SYMBOL, side, quantity, seconds)
+    return made.start(algo, start_ns=start_ns, execution_id="x-1", price=10.0)
+
+
+def past_bars(volumes: ArrayLike, end_ns: int = START_NS) -> Bars:
+    """One-minute bars of these volumes, the last of which closes at `end_ns`; the price stands still."""
+    volume = np.asarray(volumes, np.float64).ravel()
+    opens = end_ns - np.arange(len(volume), 0, -1, dtype=np.int64) * MINUTE_NS
+    price = np.full(len(volume), 10.0)
+    return Bars(SYMBOL, opens, opens + MINUTE_NS, price, price, price, price, volume)
 
 
 def _reachable() -> dict[State, frozenset[State]]:
@@ -104,8 +140,8 @@ class Play:
         self.now_ns = START_NS + round(seconds * SECOND)
         return self.on(Wake())
 
-    def market(self, bid: int = 999, ask: int = 1001, *, age_s: float = 0) -> Play:
-        return self.on(Market(self.now_ns - round(age_s * SECOND), bid, ask))
+    def market(self, bid: int = 999, ask: int = 1001, *, age_s: float = 0, tape: int = 0) -> Play:
+        return self.on(Market(self.now_ns - round(age_s * SECOND), bid, ask, tape))
 
     def accept(self, number: int) -> Play:
         intent = self.sent[number]

@@ -36,3 +36,29 @@ def test_a_manual_clock_cannot_go_back() -> None:
     with pytest.raises(ValueError, match="now_ns must not be before 150, was 149"):
         clock.set(149)
     assert clock.now_ns() == 150
+
+
+def test_a_manual_clock_calls_back_when_it_reaches_a_time_in_order_and_once() -> None:
+    clock = ManualClock(100)
+    called: list[tuple[str, int]] = []
+    for name, ts_ns in (("late", 130), ("first", 110), ("second", 110), ("far", 500)):
+        clock.call_at(ts_ns, lambda name=name: called.append((name, clock.now_ns())))  # type: ignore[misc]
+    assert clock.next_call_ns == 110
+    clock.set(109)
+    assert called == []
+    clock.advance(40)
+    assert called == [("first", 149), ("second", 149), ("late", 149)]
+    assert clock.next_call_ns == 500
+    clock.set(200)
+    assert len(called) == 3
+
+
+def test_a_call_that_is_undone_does_not_come_even_in_the_same_step() -> None:
+    clock = ManualClock()
+    called: list[str] = []
+    undo = clock.call_at(20, lambda: called.append("undone"))
+    clock.call_at(10, undo)
+    clock.set(30)
+    assert called == []
+    assert clock.next_call_ns is None
+    undo()

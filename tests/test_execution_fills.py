@@ -6,19 +6,18 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from execution.fills import FillRule, maker_price, maker_share, takes, volume_budget
+from execution.fills import maker_price, maker_share, takes, volume_budget
 from tests import golden
 
 SIDES = {"buy": 1, "sell": -1}
 TICKS = st.integers(50, 150)
-RULES: list[FillRule] = ["through", "touch"]
+TOUCH = st.booleans()
 
 
 @pytest.mark.parametrize("row", golden.rows("maker_fills.csv"), ids=lambda row: f"{row['side']} {row['source']}")
 def test_resting_orders_fill_as_the_table_says(row: dict[str, str]) -> None:
     side, limit = SIDES[row["side"]], float(row["limit"])
-    rule: FillRule = "through" if row["rule"] == "through" else "touch"
-    share = maker_share(side, limit, float(row["high"]), float(row["low"]), float(row["tick"]), rule)
+    share = maker_share(side, limit, float(row["high"]), float(row["low"]), float(row["tick"]), row["rule"] == "touch")
     assert share == pytest.approx(float(row["share"]), rel=1e-12)
     price = maker_price(side, limit, float(row["open"]), rested=row["rested"] == "yes")
     assert price == float(row["price"])
@@ -37,11 +36,11 @@ def test_the_budget_of_a_bar_is_that_of_the_table(row: dict[str, str]) -> None:
     assert volume_budget(float(row["volume"]), float(row["max_participation"]), float(row["lot"])) == int(row["lots"])
 
 
-@given(TICKS, TICKS, TICKS, st.sampled_from(RULES))
-def test_a_sell_fills_as_its_mirror_image_buys(limit: int, one: int, other: int, rule: FillRule) -> None:
+@given(TICKS, TICKS, TICKS, TOUCH)
+def test_a_sell_fills_as_its_mirror_image_buys(limit: int, one: int, other: int, touch: bool) -> None:
     low, high = sorted((one, other))
-    bought = maker_share(1, limit, high, low, 1, rule)
-    assert bought == maker_share(-1, 200 - limit, 200 - low, 200 - high, 1, rule)
+    bought = maker_share(1, limit, high, low, 1, touch)
+    assert bought == maker_share(-1, 200 - limit, 200 - low, 200 - high, 1, touch)
     assert maker_price(1, limit, one, rested=True) == 200 - maker_price(-1, 200 - limit, 200 - one, rested=True)
 
 
@@ -50,27 +49,27 @@ def test_through_never_fills_more_than_touch_and_needs_a_trade_beyond(
     limit: int, one: int, other: int, side: int
 ) -> None:
     low, high = sorted((one, other))
-    through, touch = (maker_share(side, limit, high, low, 1, rule) for rule in RULES)
-    assert 0 <= through <= touch <= 1
+    through, at = (maker_share(side, limit, high, low, 1, touch) for touch in (False, True))
+    assert 0 <= through <= at <= 1
     assert (through > 0) == (low < limit if side > 0 else high > limit)
-    assert (touch > 0) == (low <= limit if side > 0 else high >= limit)
+    assert (at > 0) == (low <= limit if side > 0 else high >= limit)
 
 
-@given(TICKS, TICKS, TICKS, st.integers(0, 20), st.sampled_from([1, -1]), st.sampled_from(RULES))
+@given(TICKS, TICKS, TICKS, st.integers(0, 20), st.sampled_from([1, -1]), TOUCH)
 def test_a_more_aggressive_limit_never_fills_less(
-    limit: int, one: int, other: int, more: int, side: int, rule: FillRule
+    limit: int, one: int, other: int, more: int, side: int, touch: bool
 ) -> None:
     low, high = sorted((one, other))
-    assert maker_share(side, limit + side * more, high, low, 1, rule) >= maker_share(side, limit, high, low, 1, rule)
+    assert maker_share(side, limit + side * more, high, low, 1, touch) >= maker_share(side, limit, high, low, 1, touch)
 
 
-@given(TICKS, TICKS, TICKS, st.integers(0, 20), st.sampled_from([1, -1]), st.sampled_from(RULES))
+@given(TICKS, TICKS, TICKS, st.integers(0, 20), st.sampled_from([1, -1]), TOUCH)
 def test_a_bar_that_goes_further_never_fills_less(
-    limit: int, one: int, other: int, further: int, side: int, rule: FillRule
+    limit: int, one: int, other: int, further: int, side: int, touch: bool
 ) -> None:
     low, high = sorted((one, other))
     wider = (high, low - further) if side > 0 else (high + further, low)
-    assert maker_share(side, limit, *wider, 1, rule) >= maker_share(side, limit, high, low, 1, rule)
+    assert maker_share(side, limit, *wider, 1, touch) >= maker_share(side, limit, high, low, 1, touch)
 
 
 @given(TICKS, TICKS, st.sampled_from([1, -1]), st.booleans())

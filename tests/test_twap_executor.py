@@ -191,14 +191,14 @@ def test_the_machine_prices_a_child_when_it_is_released() -> None:
 async def followed(
     twap: TWAPExecutor, clock: ManualClock, fills: Callable[[list[OrderIntent]], list[FillEvent]]
 ) -> tuple[ExecutionReport, list[OrderIntent]]:
-    """The report after these fills came over a bus in the last fifth of a second of the execution."""
+    """The report after these fills came over a bus and the time of the execution is over."""
     bus = InMemoryBus()
     intents = await twap.plan_execution(algorithm())
-    clock.set(START_NS + 100 * SECOND - SECOND // 5)
     watching = asyncio.create_task(twap._monitor_fills(bus, intents[0].meta["execution_id"]))
     await subscribed(bus, topics.FILLS)
     for fill in fills(intents):
         await bus.publish_json(topics.FILLS, fill.to_dict())
+    clock.set(START_NS + 100 * SECOND)
     return await watching, intents
 
 
