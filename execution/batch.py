@@ -119,7 +119,9 @@ def compiled() -> PlayFrom | None:
     """The loop as machine code; None where there is no numba.
 
     Kept on disk where numba finds a folder that it may write to. numba looks at the file of the outermost function
-    only, so a digest of all the kernels' files is in its name: an edited rule is compiled anew.
+    only, so a digest of all the kernels' files is in its name: an edited rule is compiled anew. The loop makes no
+    arrays, it only writes into the caller's tables; so it does without counting references, which took most of its
+    time. A kernel that did make one would not compile.
     """
     try:
         from numba import njit
@@ -127,16 +129,16 @@ def compiled() -> PlayFrom | None:
     except ImportError:
         return None
     for kernel in KERNELS:
-        register_jitable(kernel)
+        register_jitable(_nrt=False)(kernel)
 
     def loop(first: int, tables: Tables) -> int:
         return play_from(first, tables)
 
     loop.__qualname__ = f"loop_{_digest()}"
     try:
-        function: PlayFrom = njit(cache=True)(loop)
+        function: PlayFrom = njit(cache=True, _nrt=False)(loop)
     except RuntimeError:  # no such folder
-        function = njit(loop)
+        function = njit(_nrt=False)(loop)
     return function
 
 

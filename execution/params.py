@@ -157,6 +157,10 @@ class PovParams(Sliced):
         checks.between("lookback_days", self.lookback_days, 1, 366)
         checks.between("spike", self.spike, 0, 1000)
         checks.between("spike_slices", self.spike_slices, 1, 1000)
+        if self.completion != "cancel":
+            raise ValueError(
+                f"POV says how it ends by pov_completion; completion must stay cancel, was {self.completion}"
+            )
         checks.one_of("pov_completion", self.pov_completion, ("strict", "complete", "sweep"))
 
     @property
@@ -204,6 +208,11 @@ class IcebergParams(Common):
             checks.positive("weight of a level", weight)
         checks.between("level_ticks", self.level_ticks, 1, 1_000_000)
         checks.between("repeg_ticks", self.repeg_ticks, 1, 1_000_000)
+        if self.max_participation is not None:
+            raise ValueError(
+                f"an iceberg rests and is not capped by volume: max_participation must be absent, "
+                f"was {self.max_participation}"
+            )
         if self.price == "fixed" and self.limit_price is None:
             raise ValueError("limit_price must be set where price is fixed, was None")
 

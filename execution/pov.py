@@ -12,13 +12,13 @@ from execution.adapters import Listener, Signal, timer_of
 from execution.algorithm import Schedule, Terms
 from execution.base import Facts, ratio_ppm
 from execution.contracts import ExecutionAlgorithm
+from execution.historical import HistoricalExecutor
 from execution.kernel import kernel
 from execution.params import PovParams
-from execution.plan import MAX_TAPE_LOTS, NS_PER_MS, Completion, Curve, Plan, View
-from execution.profile import VolumeHistory, volume_profile
+from execution.plan import MAX_TAPE_LOTS, Completion, Curve, Plan, View
+from execution.profile import VolumeHistory
 from execution.rules import slices_begun
-from execution.sliced import SlicedExecutor, refuse_below_minimum
-from execution.vwap import past_volumes
+from execution.sliced import refuse_below_minimum
 from research.data_reader import DataReader
 
 DEFAULT_PERIOD_SECONDS: Final = 60.0
@@ -46,7 +46,7 @@ def due(plan: Plan, curve: Curve, view: View) -> int:
     return min(plan.quantity, lots)
 
 
-class POVExecutor(SlicedExecutor):
+class POVExecutor(HistoricalExecutor):
     """Takes `target_pov` of the market's volume, slice by slice, and pauses while a slice trades too little.
 
     More keyword arguments: `history` (volumes, instead of reading them), those of `RuleExecutor`, and the parameters of
@@ -67,9 +67,8 @@ class POVExecutor(SlicedExecutor):
         history: VolumeHistory | None = None,
         **keywords: Any,
     ) -> None:
-        super().__init__(strategy_id, target_pov=target_pov, min_volume_threshold=min_volume_threshold, **keywords)
-        self.data_reader = data_reader
-        self._history = history
+        keywords.update(target_pov=target_pov, min_volume_threshold=min_volume_threshold)
+        super().__init__(strategy_id, data_reader, history, **keywords)
 
     def schedule(self, params: PovParams, terms: Terms, facts: Facts) -> Schedule:
         refuse_below_minimum(terms, facts.min_lots)
@@ -90,10 +89,7 @@ class POVExecutor(SlicedExecutor):
             spike_slices=params.spike_slices,
             completion=Completion.COMPLETE if params.pov_completion == "sweep" else Completion.CANCEL,
         )
-        history = past_volumes(self._history, self.data_reader, facts.symbol, terms.start_ns, params.lookback_days)
-        profile = volume_profile(
-            history, terms.start_ns, terms.horizon_ms * NS_PER_MS, plan.slices, params.lookback_days
-        )
+        profile = self.past_profile(facts.symbol, terms, plan.slices, params.lookback_days)
         return Schedule(plan, Curve(volume=profile.expected(facts.instrument)), {"profile_source": profile.source})
 
     async def plan_execution(self, algo: ExecutionAlgorithm) -> list[OrderIntent]:

@@ -6,17 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 from core.contracts import OrderIntent
-from core.errors import DataError
 from execution import volume
 from execution.algorithm import Schedule, Terms
 from execution.base import Facts
 from execution.contracts import ExecutionAlgorithm
+from execution.historical import HistoricalExecutor
 from execution.kernel import kernel
 from execution.params import VwapParams
-from execution.plan import NS_PER_MS, Curve, Plan, View
-from execution.profile import VolumeHistory, cumulative_lots, volume_profile
+from execution.plan import Curve, Plan, View
+from execution.profile import VolumeHistory, cumulative_lots
 from execution.rules import slices_begun
-from execution.sliced import SlicedExecutor, feasible_slices, largest_step
+from execution.sliced import feasible_slices, largest_step
 from research.data_reader import DataReader
 
 DEFAULT_INTERVAL_MS = 300_000
@@ -48,7 +48,7 @@ def due(plan: Plan, curve: Curve, view: View) -> int:
     return min(max(int(plan.quantity * ((seen + coming) / total)), planned - stray), planned + stray)
 
 
-class VWAPExecutor(SlicedExecutor):
+class VWAPExecutor(HistoricalExecutor):
     """Weights slices by the volume curve of past days. `data_reader` None: there is no history, the curve is uniform.
 
     More keyword arguments: `history` (volumes by symbol, instead of reading them), those of `RuleExecutor`, and the
@@ -68,9 +68,7 @@ class VWAPExecutor(SlicedExecutor):
         history: VolumeHistory | None = None,
         **keywords: Any,
     ) -> None:
-        super().__init__(strategy_id, lookback_days=lookback_days, **keywords)
-        self.data_reader = data_reader
-        self._history = history
+        super().__init__(strategy_id, data_reader, history, lookback_days=lookback_days, **keywords)
 
     def wanted_slices(self, params: Any, terms: Terms) -> int:
         if params.slice_count is None and params.interval_seconds is None:
@@ -88,10 +86,7 @@ class VWAPExecutor(SlicedExecutor):
             stray_ppm=round(params.max_stray * 1_000_000),
             settle_ppm=round(params.settle_at * 1_000_000),
         )
-        history = past_volumes(self._history, self.data_reader, facts.symbol, terms.start_ns, params.lookback_days)
-        profile = volume_profile(
-            history, terms.start_ns, terms.horizon_ms * NS_PER_MS, plan.slices, params.lookback_days
-        )
+        profile = self.past_profile(facts.symbol, terms, plan.slices, params.lookback_days)
         curve = Curve(
             targets=cumulative_lots(profile.weights, terms.quantity), volume=profile.expected(facts.instrument)
         )
@@ -103,9 +98,7 @@ class VWAPExecutor(SlicedExecutor):
         params = self.params(ExecutionAlgorithm("VWAP", symbol, "buy", 1.0, duration_seconds))
         now_ns = self.clock.now_ns()
         terms = Terms(quantity=1, horizon_ms=duration_seconds * 1000, limit_ticks=0, start_ns=now_ns)
-        history = past_volumes(self._history, self.data_reader, symbol, now_ns, params.lookback_days)
-        bins = self.slices_of(params, terms)
-        profile = volume_profile(history, now_ns, terms.horizon_ms * NS_PER_MS, bins, params.lookback_days)
+        profile = self.past_profile(symbol, terms, self.slices_of(params, terms), params.lookback_days)
         return [float(weight) for weight in profile.weights]
 
     def _create_weighted_intent(
@@ -121,16 +114,3 @@ class VWAPExecutor(SlicedExecutor):
         lots = self.instrument_of(execution_id).lots(weight * total_quantity)
         quantity = self.instrument_of(execution_id).qty(lots)
         return self.slice_intent(execution_id, slice_idx, quantity, scheduled_ts_ns, current_price)
-
-
-def past_volumes(
-    history: VolumeHistory | None, reader: DataReader | None, symbol: str, start_ns: int, lookback_days: int
-) -> VolumeHistory | None:
-    """Volumes before `start_ns`: those given, else from the reader's one-minute bars; None where there are none."""
-    if history is not None or reader is None:
-        return history
-    try:
-        bars = reader.bars(symbol, "1m", start_ns - (4 * lookback_days + 8) * 86_400_000_000_000, start_ns)
-    except DataError:
-        return None
-    return VolumeHistory(bars)

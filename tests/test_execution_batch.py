@@ -262,7 +262,7 @@ def test_every_rule_at_its_bounds_answers_alike_compiled_and_not() -> None:
     from numba import njit
 
     assert batch.compiled() is not None  # all kernels are known to numba now
-    answers = njit(_answers)
+    answers = njit(_nrt=False)(_answers)
     for plan, curve, view in _bounds():
         no_starts: NDArray[np.int64] = np.zeros(0, np.int64)
         tables = Curve(no_starts, *(np.array(part, np.int64) for part in curve[1:]))  # type: ignore[arg-type]

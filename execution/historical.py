@@ -1,0 +1,40 @@
+"""Executors that look at how much past days traded: VWAP and POV."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.errors import DataError
+from execution.algorithm import Terms
+from execution.conditions import DAY_NS
+from execution.plan import NS_PER_MS
+from execution.profile import Profile, VolumeHistory, uniform, volume_profile
+from execution.sliced import SlicedExecutor
+from research.data_reader import DataReader
+
+
+class HistoricalExecutor(SlicedExecutor):
+    """Past volumes come from `history` where it is given, else from the reader's one-minute bars."""
+
+    def __init__(
+        self, strategy_id: str, data_reader: DataReader | None, history: VolumeHistory | None, **keywords: Any
+    ) -> None:
+        super().__init__(strategy_id, **keywords)
+        self.data_reader = data_reader
+        self._history = history
+
+    def past_profile(self, symbol: str, terms: Terms, bins: int, lookback_days: int) -> Profile:
+        """The expected volume curve of the terms' stretch of time; uniform, and why, where the past does not tell."""
+        history = self._history
+        if history is None and self.data_reader is not None:
+            first_ns = terms.start_ns - (4 * lookback_days + 8) * DAY_NS
+            try:
+                history = VolumeHistory(self.data_reader.bars(symbol, "1m", first_ns, terms.start_ns))
+            except DataError as error:
+                return uniform(bins, f"no history, {_what(error)}")
+        return volume_profile(history, terms.start_ns, terms.horizon_ms * NS_PER_MS, bins, lookback_days)
+
+
+def _what(error: DataError) -> str:
+    """What is missing, without the advice that follows it."""
+    return str(error).split(";")[0]
