@@ -124,10 +124,11 @@ def compiled() -> PlayFrom | None:
     time. A kernel that did make one would not compile.
     """
     try:
-        from numba import njit
+        import numba
         from numba.extending import register_jitable
     except ImportError:
         return None
+    njit: Any = numba.njit  # its own types do not know all of its options
     for kernel in KERNELS:
         register_jitable(_nrt=False)(kernel)
 

@@ -164,6 +164,24 @@ def test_without_numba_the_machine_plays_them(monkeypatch: pytest.MonkeyPatch) -
     same(got, play(place(), [job()], engine="loop"))
 
 
+def test_where_nothing_can_be_kept_on_disk_the_loop_is_compiled_for_this_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import numba
+
+    def njit(*, cache: bool = False, **options: Any) -> Any:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available for file")
+        return lambda function: ("compiled without a cache", options, function)
+
+    monkeypatch.setattr(numba, "njit", njit)
+    batch.compiled.cache_clear()
+    try:
+        assert batch.compiled()[0] == "compiled without a cache"  # type: ignore[index]
+    finally:
+        batch.compiled.cache_clear()
+
+
 def test_numba_is_imported_by_the_first_run_and_not_before() -> None:
     code = "import sys, execution.batch; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -262,7 +280,7 @@ def test_every_rule_at_its_bounds_answers_alike_compiled_and_not() -> None:
     from numba import njit
 
     assert batch.compiled() is not None  # all kernels are known to numba now
-    answers = njit(_nrt=False)(_answers)
+    answers = njit(_answers)
     for plan, curve, view in _bounds():
         no_starts: NDArray[np.int64] = np.zeros(0, np.int64)
         tables = Curve(no_starts, *(np.array(part, np.int64) for part in curve[1:]))  # type: ignore[arg-type]
