@@ -378,12 +378,14 @@ def follow(game: Game) -> None:
 
 @kernel
 def cross(game: Game, lots: int) -> None:
-    """Pulls what rests, and takes once nothing rests any more; what a pull frees comes with the venue's answer."""
+    """Pulls what rests or was left behind, and takes once nothing rests; what a pull frees comes with the answer."""
     resting = 0
     for at in range(game.seat.live):
         row = game.slots[at].live
         if game.orders[row].marketable == 0:
             resting += 1
+            cancel(game, row)
+        elif rules.is_behind(game.plan, game.sight, game.orders[row].limit_ticks):
             cancel(game, row)
     if lots > 0 and resting == 0:
         send(game, lots, True, 0)

@@ -266,8 +266,8 @@ class ParentOrder:
         self._cross(free if free >= self.plan.min_lots else 0)
 
     def _cross(self, lots: int) -> None:
-        """Pulls what rests, and takes once nothing rests any more; what a pull frees comes with the next event."""
-        self._pull(lambda child: not child.marketable)
+        """Pulls what rests or is left behind, takes once nothing rests; what a pull frees comes with the next event."""
+        self._pull(lambda child: not child.marketable or rules.is_behind(self.plan, self.view, child.limit_ticks))
         if lots > 0 and all(child.marketable for child in self.children.live()):
             self._send(lots, marketable=True)
 

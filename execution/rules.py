@@ -142,6 +142,15 @@ def cross_ticks(plan: Plan, view: View) -> int:
 
 
 @kernel
+def is_behind(plan: Plan, view: View, limit_ticks: int) -> bool:
+    """Whether a child that takes up to a limit no longer reaches the far touch, though the parent would pay that."""
+    far = view.ask_ticks if plan.side > 0 else view.bid_ticks
+    if limit_ticks == 0 or plan.side * (far - limit_ticks) <= 0:
+        return False
+    return plan.side * (cross_ticks(plan, view) - limit_ticks) > 0
+
+
+@kernel
 def has_strayed(plan: Plan, child_ticks: int, ticks: int) -> bool:
     """Whether the price that a resting child should have is `repeg_ticks` or more from the one it has."""
     return abs(child_ticks - ticks) >= plan.repeg_ticks

@@ -271,12 +271,19 @@ _OWN: dict[str, st.SearchStrategy[dict[str, Any]]] = {
 }
 
 
+def refused_by(algo_type: AlgoType) -> tuple[str, ...]:
+    """Policies that an algorithm refuses: POV says how it ends by `pov_completion`, an iceberg has no volume cap."""
+    return {"POV": ("completion",), "Iceberg": ("max_participation",)}.get(algo_type, ())
+
+
 @st.composite
 def jobs(draw: st.DrawFn, algo_type: AlgoType, place: Venue) -> Job | None:
     """A parent that the algorithm takes, or None where it refuses what was drawn."""
     params = {**draw(_POLICIES), **draw(_OWN[algo_type])}
     if algo_type != "Iceberg":
         params |= {**draw(_SLICED), **draw(_INTERVALS)}
+    for name in refused_by(algo_type):
+        params.pop(name, None)
     if params.get("completion") == "extend":
         params["extend_seconds"] = draw(_SECONDS)
     span_s = int(place.bars.ts_close_ns[-1] - START_NS) // SECOND_NS

@@ -327,7 +327,11 @@ BROKEN = {
         ("--capital abc", 2, "'--capital': 'abc' is not a valid float"),
         ("--capital nan", 2, "'--capital': must be a finite number, was nan"),
         ("--commission inf", 2, "'--commission': must be a finite number, was inf"),
-        ("--slippage-model cubic", 2, "'cubic' is not one of 'square_root', 'linear', 'power', 'almgren', 'fixed_bps',"),
+        (
+            "--slippage-model cubic",
+            2,
+            "'cubic' is not one of 'square_root', 'linear', 'power', 'almgren', 'fixed_bps',",
+        ),
         ("--strategy trendline_brake_v1", 1, "did you mean 'trendline_break_v1'? Known: "),
         ("--symbol ATM/USDT", 1, "no data for symbol 'ATM/USDT' in"),
         ("--symbol ATM/USDT", 1, "did you mean 'ATOM/USDT'?"),

@@ -116,7 +116,17 @@ def test_too_short_a_history_asks_for_what_it_cannot_tell(tmp_path: Path) -> Non
 
 def test_the_table_has_every_part_that_a_trader_asks_for(store: Path) -> None:
     shown = call("--symbol", "ATOM/USDT", *ORDER, "--data-dir", store, COLUMNS="100", NO_COLOR="1").stdout
-    for words in ("mean is also p50", "p5", "p95", "done %", "USDT", "efficient frontier", "L, M, H", "SYNTHETIC", "of its"):
+    for words in (
+        "mean is also p50",
+        "p5",
+        "p95",
+        "done %",
+        "USDT",
+        "efficient frontier",
+        "L, M, H",
+        "SYNTHETIC",
+        "of its",
+    ):
         assert words in shown
     narrow = call("--symbol", "ATOM/USDT", *ORDER, "--data-dir", store, COLUMNS="80", NO_COLOR="1").stdout
     assert "against the first" in shown

@@ -67,6 +67,8 @@ def sometimes(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 def given_names(names: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
     """Any of the parameters, or none: what is left out has its default."""
+    if "completion" not in names:
+        return st.fixed_dictionaries({}, optional=names)
     extends = {"completion": st.just("extend"), "extend_seconds": st.sampled_from((60.0, 61.5))}
     others = {name: one for name, one in names.items() if name != "completion"}
     return st.fixed_dictionaries({}, optional=names) | st.fixed_dictionaries(extends, optional=others)
@@ -95,7 +97,7 @@ PARAMS: dict[AlgoType, dict[str, st.SearchStrategy[Any]]] = {
     "TWAP": {**SLICED, "randomize_time": st.sampled_from((0.2, 0.5)), "randomize_size": st.sampled_from((0.3, 0.9))},
     "VWAP": {**SLICED, "reweight": st.booleans(), "max_stray": st.sampled_from((0.05, 0.5))},
     "POV": {
-        **{name: one for name, one in SLICED.items() if name not in ("slice_count", "max_participation")},
+        **{name: one for name, one in SLICED.items() if name not in ("slice_count", "max_participation", "completion")},
         "interval_seconds": st.sampled_from((30.0, 60.0, 100.0)),
         "target_pov": st.sampled_from((0.1, 0.3)),
         "max_participation": st.sampled_from((0.3, 0.6)),
@@ -107,7 +109,7 @@ PARAMS: dict[AlgoType, dict[str, st.SearchStrategy[Any]]] = {
         "pov_completion": st.sampled_from(("strict", "complete", "sweep")),
     },
     "Iceberg": {
-        **COMMON,
+        **{name: one for name, one in COMMON.items() if name != "max_participation"},
         "visible_ratio": st.sampled_from((0.05, 0.3, 1.0)),
         "replenish_threshold": st.sampled_from((0.2, 0.5, 1.0)),
         "clip_jitter": st.sampled_from((0.2, 0.9)),
