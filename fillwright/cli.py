@@ -21,7 +21,7 @@ class Verb(NamedTuple):
 VERBS = {
     "backtest": Verb("backtest.runner:command", "Run a strategy over bars and execute what it wants."),
     "data": Verb("research.cli:data", "Import, make, download, list and check market data."),
-    "plan": Verb("execution.plan_command:command", "What an order will cost, before it is sent."),
+    "plan": Verb("execution.pretrade.command:command", "What an order will cost, before it is sent."),
     "analyze": Verb("execution.analyze:command", "What the executions of a run cost."),
     "preview": Verb("execution.preview_command:command", "The children a parent order would get, before it is sent."),
     "compare": Verb("execution.compare:command", "Execution algorithms side by side."),

@@ -16,7 +16,9 @@ from core.bars import Bars
 from core.chance import generator
 from execution.conditions import DAY_NS, Conditions, running
 from execution.contracts import ALGO_TYPES
-from execution.forecast import (
+from execution.params import Urgency
+from execution.pressure import Pressure
+from execution.pretrade.forecast import (
     DAY_S,
     PLANNED,
     STEEPNESS,
@@ -28,10 +30,7 @@ from execution.forecast import (
     Planned,
     quantile,
 )
-from execution.params import Urgency
-from execution.pressure import Pressure
-from execution.profile import VolumeHistory
-from execution.recommend import (
+from execution.pretrade.recommend import (
     COMFORT,
     LIKELY,
     Situation,
@@ -41,6 +40,8 @@ from execution.recommend import (
     score,
     why_so_long,
 )
+from execution.pretrade.volume_outlook import ASSUMED_LOG_SD, BINS, VolumeOutlook
+from execution.profile import VolumeHistory
 from execution.slippage import (
     AlmgrenSlippageModel,
     FixedBpsSlippageModel,
@@ -48,7 +49,6 @@ from execution.slippage import (
     SlippageModel,
     SquareRootSlippageModel,
 )
-from execution.volume_outlook import ASSUMED_LOG_SD, BINS, VolumeOutlook
 from tests import golden
 from tests.naive import START_NS
 

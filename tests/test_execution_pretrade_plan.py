@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import DataError
-from execution.chart import Dot, curve
 from execution.conditions import Conditions
-from execution.plan_command import DURATIONS_S, command
-from execution.pretrade import Told, known_market
+from execution.pretrade.chart import Dot, curve
+from execution.pretrade.command import DURATIONS_S, command
+from execution.pretrade.known import Told, known_market
 from research.cli import data
 from research.data_reader import DataReader
 from research.sample import write_sample

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import integrate, optimize  # type: ignore[import-untyped]
 
-from execution.almgren_chriss import AlmgrenChriss, serial_correlation_gain
-from execution.power_law_impact import PowerLawLiquidation
-from execution.transient import (
+from execution.pretrade.almgren_chriss import AlmgrenChriss, serial_correlation_gain
+from execution.pretrade.power_law_impact import PowerLawLiquidation
+from execution.pretrade.transient import (
     block_book_cost,
     cheapest_trades,
     displacement,

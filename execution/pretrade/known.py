@@ -11,10 +11,10 @@ import numpy as np
 from core.errors import DataError
 from core.instrument import Instrument
 from execution.conditions import DAY_NS, WINDOW_DAYS, Conditions
-from execution.forecast import Market
+from execution.pretrade.forecast import Market
+from execution.pretrade.volume_outlook import VolumeOutlook
 from execution.profile import VolumeHistory
 from execution.spread import bar_spread
-from execution.volume_outlook import VolumeOutlook
 from research.times import iso
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from execution.forecast import DAY_S, CostForecast, Market, Planned
 from execution.params import Urgency
+from execution.pretrade.forecast import DAY_S, CostForecast, Market, Planned
 
 SMALL: Final = 0.001  # of daily volume
 REGULAR: Final = 0.5  # R^2 of the volume curve

@@ -6,17 +6,17 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from execution.recommend import LIKELY
+from execution.pretrade.recommend import LIKELY
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from execution.almgren_chriss import FrontierPoint
-    from execution.forecast import CostForecast
     from execution.params import Urgency
-    from execution.pretrade import Known
-    from execution.recommend import Choice
+    from execution.pretrade.almgren_chriss import FrontierPoint
+    from execution.pretrade.forecast import CostForecast
+    from execution.pretrade.known import Known
+    from execution.pretrade.recommend import Choice
 
 HOPELESS: Final = 0.01  # a row whose volume will not suffice is left out of the table
 _CHART: Final = (56, 11)
@@ -161,7 +161,7 @@ def _warnings(plan: Plan) -> list[str]:
 
 def _chart(plan: Plan, *, ascii_only: bool) -> list[str]:
     """The frontier in basis points, with a letter for each urgency; one line where there is none."""
-    from execution.chart import Dot, curve
+    from execution.pretrade.chart import Dot, curve
 
     if not plan.frontier:
         return ["no frontier: by this model of impact fast costs no more than slow", ""]

@@ -13,10 +13,10 @@ from core.errors import ConfigError
 
 if TYPE_CHECKING:
     from execution.config import ExecutionConfig
-    from execution.forecast import Forecaster
     from execution.params import Urgency
-    from execution.pretrade import Known
-    from execution.recommend import Choice
+    from execution.pretrade.forecast import Forecaster
+    from execution.pretrade.known import Known
+    from execution.pretrade.recommend import Choice
 
 DURATIONS_S: Final = (900, 3600, 14_400, 28_800, 86_400)
 
@@ -129,8 +129,8 @@ def command(
       fillwright plan --symbol ATOM/USDT --side buy --quantity 50000 --duration 4h
       fillwright plan --symbol XYZ/USD --side sell --quantity 1000 --price 50 --sigma 2% --adv 400000
     """
-    from execution.plan_report import Plan, document, show
-    from execution.pretrade import Told, known_market
+    from execution.pretrade.known import Told, known_market
+    from execution.pretrade.report import Plan, document, show
     from research.data_reader import DataReader
 
     settings = _settings(execution_config)
@@ -172,7 +172,7 @@ def _forecaster(
     settings: ExecutionConfig, known: Known, quantity: float, urgency: Urgency, passive: float | None
 ) -> Forecaster:
     from execution.config import PovConfig
-    from execution.forecast import Forecaster, Impact
+    from execution.pretrade.forecast import Forecaster, Impact
     from execution.slippage import slippage_model
 
     rates = [one.target_pov for one in settings.algorithms if isinstance(one, PovConfig)]
@@ -197,8 +197,8 @@ def _choices(
     partial: bool,
 ) -> tuple[list[Choice], int]:
     """The ranked list, and the duration that was chosen."""
-    from execution.forecast import PLANNED
-    from execution.recommend import Situation, comfortable, first_rule, ranked, why_so_long
+    from execution.pretrade.forecast import PLANNED
+    from execution.pretrade.recommend import Situation, comfortable, first_rule, ranked, why_so_long
 
     market, urgency = forecaster.market, forecaster.urgency
     forecasts = [

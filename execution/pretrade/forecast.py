@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import checks
-from execution.almgren_chriss import AlmgrenChriss, FrontierPoint
 from execution.params import STYLE_OF_URGENCY, OrderStyle, Urgency
 from execution.pressure import memory_of
+from execution.pretrade.almgren_chriss import AlmgrenChriss, FrontierPoint
+from execution.pretrade.volume_outlook import BINS, VolumeOutlook
 from execution.slippage import ImpactRequest, MarketContext, SlippageModel
-from execution.volume_outlook import BINS, VolumeOutlook
 
 Planned = Literal["TWAP", "VWAP", "POV", "Iceberg", "IS"]
 PLANNED: Final[tuple[Planned, ...]] = get_args(Planned)
