@@ -193,7 +193,7 @@ def _twap(c: Any) -> dict[str, Any]:
 
 
 def _vwap(c: Any) -> dict[str, Any]:
-    return {"lookback_days": c.lookback_days}
+    return {"lookback_days": c.lookback_days, "min_volume_threshold": c.min_volume_threshold}
 
 
 def _iceberg(c: Any) -> dict[str, Any]:

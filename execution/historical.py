@@ -23,7 +23,9 @@ class HistoricalExecutor(SlicedExecutor):
         self.data_reader = data_reader
         self._history = history
 
-    def past_profile(self, symbol: str, terms: Terms, bins: int, lookback_days: int) -> Profile:
+    def past_profile(
+        self, symbol: str, terms: Terms, bins: int, lookback_days: int, least_volume: float = 0.0
+    ) -> Profile:
         """The expected volume curve of the terms' stretch of time; uniform, and why, where the past does not tell."""
         history = self._history
         if history is None and self.data_reader is not None:
@@ -32,7 +34,8 @@ class HistoricalExecutor(SlicedExecutor):
                 history = VolumeHistory(self.data_reader.bars(symbol, "1m", first_ns, terms.start_ns))
             except DataError as error:
                 return uniform(bins, f"no history, {_what(error)}")
-        return volume_profile(history, terms.start_ns, terms.horizon_ms * NS_PER_MS, bins, lookback_days)
+        duration_ns = terms.horizon_ms * NS_PER_MS
+        return volume_profile(history, terms.start_ns, duration_ns, bins, lookback_days, least_volume)
 
 
 def _what(error: DataError) -> str:

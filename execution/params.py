@@ -100,12 +100,14 @@ class TwapParams(Sliced):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VwapParams(Sliced):
     """lookback_days       days of the same type (weekday, weekend) that the volume curve is made from
+    min_volume_threshold  base quantity; a past day that traded less over the same hours does not count
     reweight            whether the curve follows the volume that comes in
     max_stray           how far, as a part of the quantity, it may stray from the planned curve
     settle_at           part of the expected volume after which it follows no more
     """
 
     lookback_days: int = 7
+    min_volume_threshold: float = 0.0
     reweight: bool = True
     max_stray: float = 0.1
     settle_at: float = 0.6
@@ -113,6 +115,7 @@ class VwapParams(Sliced):
     def __post_init__(self) -> None:
         Sliced.__post_init__(self)
         checks.between("lookback_days", self.lookback_days, 1, 366)
+        checks.not_negative("min_volume_threshold", self.min_volume_threshold)
         checks.between("max_stray", self.max_stray, 0, 1)
         checks.between("settle_at", self.settle_at, 0, 1)
 

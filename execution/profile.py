@@ -68,12 +68,18 @@ def uniform(bins: int, why: str) -> Profile:
 
 
 def volume_profile(
-    history: VolumeHistory | None, start_ns: int, duration_ns: int, bins: int, lookback_days: int
+    history: VolumeHistory | None,
+    start_ns: int,
+    duration_ns: int,
+    bins: int,
+    lookback_days: int,
+    least_volume: float = 0.0,
 ) -> Profile:
     """The expected volume curve of [start, start + duration), at most a day, in equal bins.
 
     Reads the same stretch of each of the last `lookback_days` days of the same type; every one of them has ended
-    before the start. Fewer days, or none: a partial or uniform curve, said in `source`; never an error.
+    before the start. A day that traded less than `least_volume` in it, or nothing, tells nothing and does not count.
+    Fewer days, or none: a partial or uniform curve, said in `source`; never an error.
     """
     if history is None:
         return uniform(bins, "no history")
@@ -86,7 +92,7 @@ def volume_profile(
         if shifted[-1] <= history.first_ns or len(same) >= lookback_days:
             break
         volumes, covered = history.day(shifted)
-        if covered < LEAST_COVERAGE or volumes.sum() <= 0:
+        if covered < LEAST_COVERAGE or not volumes.sum() > 0 or volumes.sum() < least_volume:
             continue
         every.append(volumes)
         if _weekend(int(shifted[0])) == weekend:

@@ -86,7 +86,7 @@ class VWAPExecutor(HistoricalExecutor):
             stray_ppm=round(params.max_stray * 1_000_000),
             settle_ppm=round(params.settle_at * 1_000_000),
         )
-        profile = self.past_profile(facts.symbol, terms, plan.slices, params.lookback_days)
+        profile = self.past_profile(facts.symbol, terms, plan.slices, params.lookback_days, params.min_volume_threshold)
         curve = Curve(
             targets=cumulative_lots(profile.weights, terms.quantity), volume=profile.expected(facts.instrument)
         )
@@ -98,7 +98,8 @@ class VWAPExecutor(HistoricalExecutor):
         params = self.params(ExecutionAlgorithm("VWAP", symbol, "buy", 1.0, duration_seconds))
         now_ns = self.clock.now_ns()
         terms = Terms(quantity=1, horizon_ms=duration_seconds * 1000, limit_ticks=0, start_ns=now_ns)
-        profile = self.past_profile(symbol, terms, self.slices_of(params, terms), params.lookback_days)
+        bins = self.slices_of(params, terms)
+        profile = self.past_profile(symbol, terms, bins, params.lookback_days, params.min_volume_threshold)
         return [float(weight) for weight in profile.weights]
 
     def _create_weighted_intent(

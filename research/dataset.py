@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from core.instrument import Instrument
 from research.schema import Kind, kind_of
 from research.times import period
 
@@ -106,10 +105,6 @@ class Dataset:
 
     def __str__(self) -> str:
         return f"{self.symbol} at {self.venue}{' (synthetic)' if self.synthetic else ''}: {self.kind} {self.period}"
-
-    def to_instrument(self) -> Instrument:
-        """The instrument with the facts that are known, and the defaults of `Instrument` for the others."""
-        return Instrument(self.symbol, self.venue, **self.instrument)
 
     def summary(self) -> dict[str, Any]:
         """What `fillwright data list --json` prints: counts instead of files and lists."""

@@ -19,36 +19,9 @@ from execution.config import (
     load,
 )
 from execution.contracts import ALGO_TYPES
+from tests.specification import EXECUTION_YAML
 
 ROOT = Path(__file__).resolve().parents[1]
-SPECIFIED = """
-execution:
-  algorithms:
-    - type: TWAP
-      default_slices: 10
-      order_type: limit
-
-    - type: VWAP
-      lookback_days: 7
-      min_volume_threshold: 1000
-
-    - type: Iceberg
-      visible_ratio: 0.1
-      replenish_threshold: 0.5
-
-    - type: POV
-      target_pov: 0.2
-      min_volume_threshold: 1000
-
-  slippage:
-    model: square_root
-    impact_coefficient: 0.5
-
-  routing:
-    default_algo: TWAP
-    large_order_threshold: 10000.0  # Use VWAP for orders > 10k USD
-    urgency_threshold: 300  # seconds
-"""
 
 
 def read(tmp_path: Path, text: str) -> ExecutionConfig:
@@ -58,7 +31,7 @@ def read(tmp_path: Path, text: str) -> ExecutionConfig:
 
 
 def test_the_file_of_the_specification_is_what_the_defaults_are(tmp_path: Path) -> None:
-    assert read(tmp_path, SPECIFIED) == ExecutionConfig()
+    assert read(tmp_path, EXECUTION_YAML) == ExecutionConfig()
 
 
 def test_the_shipped_file_can_be_read_and_names_every_algorithm() -> None:

@@ -234,6 +234,14 @@ def test_a_day_without_volume_is_no_day() -> None:
     assert (found.volume > 0).all()
 
 
+@pytest.mark.parametrize(("least", "expected"), [(28_800, 28_800), (28_801, 57_600)])
+def test_a_day_that_traded_less_than_the_least_is_no_day(least: float, expected: float) -> None:
+    volumes = days(4)  # 28,800 a day
+    volumes[-2] *= 2
+    found = volume_profile(VolumeHistory(past_bars(volumes, START_NS)), START_NS, DAY_NS, 2, 1, least)
+    assert found.volume.sum() == pytest.approx(expected)
+
+
 def test_a_market_that_never_trades_is_uniform() -> None:
     assert profile(days(5) * 0).source.startswith("uniform")
 
