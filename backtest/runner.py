@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from core.console import console, note, print_json, progress, run
-from core.errors import ConfigError
+from execution.report.command import REPORT
 
 if TYPE_CHECKING:
     from backtest.engine import BacktestResult
     from backtest.session import Session
+    from execution.routing.ledger import Ledger
 
 
 def _finite(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
@@ -27,6 +27,17 @@ def _positive(context: click.Context, parameter: click.Parameter, value: float) 
     _finite(context, parameter, value)
     if value <= 0:
         raise click.BadParameter(f"must be above 0, was {value:g}")
+    return value
+
+
+def _router(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    from execution.routing.settings import ROUTERS, check_arm
+
+    if value is not None:
+        try:
+            check_arm("--router", value, *ROUTERS)
+        except ValueError as error:
+            raise click.BadParameter(str(error).removeprefix("--router ")) from error
     return value
 
 
@@ -60,10 +71,21 @@ _folder = click.Path(path_type=Path)
     "--slippage-model", type=click.Choice(["square_root", "linear", "power", "almgren", "fixed_bps", "none"]),
     help="In place of the model in the execution config; its parameters stay.",
 )  # fmt: skip
+@click.option(
+    "--router", callback=_router, metavar="WHO",
+    help="Who chooses how each parent is worked: rules, learn, or an algorithm for all of them.",
+)  # fmt: skip
 @click.option("--venue", help="Whose data, where several venues have the symbol.")
 @click.option("--seed", default=0, show_default=True, help="Another seed, other ids and other chances.")
 @click.option("--data-dir", default="data", show_default=True, type=_folder, help="Where the market data is stored.")
 @click.option("--output-dir", default="var/backtest", show_default=True, type=_folder, help="Where the files go.")
+@click.option(
+    "--report/--no-report", "wants_report", default=None,
+    help="Write the HTML report to report/ in that folder.  [default: yes, but not with --json]",
+)  # fmt: skip
+@click.option(
+    "--twin", is_flag=True, help="Add to every report what our orders did to the market (docs/simulation.md)."
+)
 @click.option("--quiet", is_flag=True, help="No progress and no remarks; the table only.")
 @click.option("--json", "as_json", is_flag=True, help="Print run.json's content for machines instead of a table.")
 def command(
@@ -77,10 +99,13 @@ def command(
     strategies_config: Path | None,
     commission: float | None,
     slippage_model: Any,
+    router: str | None,
     venue: str | None,
     seed: int,
     data_dir: Path,
     output_dir: Path,
+    wants_report: bool | None,
+    twin: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -88,18 +113,20 @@ def command(
 
     Parents are worked through the risk gate in a simulated market: spread, impact, fees, and at most a share of each
     bar's volume. Where nothing is stored yet, the SYNTHETIC sample market is made first. Writes executions.ndjson,
-    fills.parquet, equity.parquet and run.json, all together or none.
+    fills.parquet, equity.parquet and run.json, all together or none, and report/index.html, which opens offline.
 
     \b
       fillwright backtest --strategy trendline_break_v1 --symbol ATOM/USDT \\
           --start 2025-01-01 --end 2025-09-30 --execution-config config/execution.yaml --capital 10000
     """
-    start_ns, end_ns = _period(start, end)
-    from backtest.outputs import FILES, check_writable, write_run
     from backtest.session import Wanted, prepare, read_settings
     from backtest.summary import next_steps, notes, summarize, table
+    from execution.routing.ledger import FOLDER, Memory, replace_entries
+    from execution.run_files import FILES, check_writable, write_run
+    from execution.stored import asked_period, ensure_data
     from research.data_reader import DataReader
 
+    start_ns, end_ns = asked_period(start, end)
     wanted = Wanted(
         strategy=strategy,
         symbol=symbol,
@@ -113,18 +140,35 @@ def command(
         slippage_model=slippage_model,
         venue=venue,
         seed=seed,
+        router=router,
     )
     settings = read_settings(wanted)
     check_writable(output_dir)
-    _ensure_data(data_dir, quiet=quiet)
+    reported = output_dir / REPORT if (not as_json if wants_report is None else wants_report) else None
+    if reported is not None:
+        from execution.report.folder import check_replaceable
+
+        check_replaceable(reported)
+    ensure_data(data_dir, quiet=quiet)
     with progress("reading market data", quiet=quiet):
         session = prepare(settings, DataReader(data_dir))
-    result = play(session, quiet=quiet)
+    ledger = Memory()
+    result = play(session, ledger=ledger, quiet=quiet)
+    if twin:
+        from dataclasses import replace
+
+        from execution.twin import with_twin
+
+        result = replace(result, reports=with_twin(result.reports, session.venue))
     summary = summarize(result, capital=capital, multiplier=session.instrument.multiplier)
     about = session.about()
-    document = write_run(output_dir, result, {**about, "summary": summary.to_dict()})
+    document = write_run(
+        output_dir, result, {**about, "summary": summary.to_dict()}, lambda _execution: about["strategy"]["id"]
+    )
+    replace_entries(output_dir / FOLDER, ledger.entries)
+    index = write_report(output_dir, reported, data_dir, quiet=quiet) if reported and result.reports else None
     if as_json:
-        print_json({**document, "output_dir": str(output_dir)})
+        print_json({**document, "output_dir": str(output_dir)} | ({"report": str(index)} if index else {}))
         return
     screen = console()
     screen.print(table(summary, about))
@@ -133,11 +177,24 @@ def command(
             screen.print(line, style="dim", markup=False)
     for line in next_steps(output_dir, FILES):
         screen.print(line, markup=False, soft_wrap=True)  # to be copied
+    if index is not None:
+        screen.print(f"report: {index}", markup=False, soft_wrap=True)
+    elif (output_dir / REPORT).exists():
+        note(f"{output_dir / REPORT} is of an earlier run: `fillwright report {output_dir}` renews it", quiet=quiet)
 
 
-def play(session: Session, *, quiet: bool = True) -> BacktestResult:
+def write_report(output_dir: Path, folder: Path, data_dir: Path, *, quiet: bool) -> Path:
+    """The HTML report of the run in `output_dir`, as `fillwright report` writes it. Returns the page to open."""
+    from execution.report.command import write
+    from execution.report.run import open_run
+
+    return write(open_run(output_dir, data_dir=data_dir), folder, quiet=quiet)
+
+
+def play(session: Session, *, ledger: Ledger | None = None, quiet: bool = True) -> BacktestResult:
     """Runs a session through a fresh gate, with progress on a terminal."""
     from backtest.engine import BacktestEngine
+    from execution.routing.ledger import NOWHERE
     from risk.gate import RiskGate
 
     settings = session.settings
@@ -146,47 +203,13 @@ def play(session: Session, *, quiet: bool = True) -> BacktestResult:
             session.venue,
             settings.strategy,
             execution=settings.execution,
-            gate=RiskGate(settings.limits),
+            gate=RiskGate(settings.limits, instruments={session.instrument.symbol: session.instrument}),
             capital=settings.wanted.capital,
             seed=settings.wanted.seed,
+            ledger=ledger or NOWHERE,
             on_progress=bar.at,
         )
         return engine.run()
-
-
-def _period(start: str | None, end: str | None) -> tuple[int | None, int | None]:
-    """Half-open nanoseconds of --start and --end; an end that is a day includes that day."""
-    from research.times import DAY_NS, parse_ns
-
-    start_ns = None if start is None else parse_ns(start, "--start")
-    end_ns = None if end is None else parse_ns(end, "--end")
-    if end is not None and end_ns is not None and _is_day(end):
-        end_ns += DAY_NS
-    if start_ns is not None and end_ns is not None and start_ns >= end_ns:
-        raise ConfigError(f"--start must be before --end, was {start} and {end}")
-    return start_ns, end_ns
-
-
-def _is_day(text: str) -> bool:
-    """Whether an ISO time is a date alone: 2025-09-30, 20250930 or 2025-W40-2."""
-    return len(text.strip()) <= len("2025-09-30")
-
-
-def _ensure_data(data_dir: Path, *, quiet: bool) -> None:
-    """The sample market where no market data is stored at all; what is stored is never added to."""
-    from research.store import Store
-
-    if Store(data_dir).exists():
-        return
-    from research.sample import ensure_sample
-
-    with ExitStack() as shown:
-
-        def announce(line: str) -> None:
-            note(line, quiet=quiet)
-            shown.enter_context(progress("making the SYNTHETIC sample market", quiet=quiet))
-
-        ensure_sample(data_dir, announce)
 
 
 if __name__ == "__main__":

@@ -5,34 +5,25 @@ Everything that can be wrong is found here, cheapest first, before a bar is play
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import config
 from core.bars import Bars
-from core.errors import ConfigError, DataError
+from core.errors import ConfigError
 from core.instrument import Instrument
-from execution.conditions import DAY_NS, WINDOW_DAYS
 from execution.config import ExecutionConfig, SlippageName
 from execution.config import load as load_execution
-from execution.slippage import slippage_model
-from execution.spread import bar_spread
-from execution.venue import Venue, venue
+from execution.stored import StoredMarket, instrument_facts, program_version, stored_market
+from execution.venue import Venue
 from research.data_reader import DataReader
 from research.dataset import Dataset
-from research.grid import grid_of
-from research.resample import shorter_bars
-from research.schema import kind_of
-from research.times import period
 from risk.limits import RiskLimits, load_limits
 from strategies.registry import make
 
 if TYPE_CHECKING:
     from strategies.base import Strategy
-
-TIMEFRAME = "1m"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +31,8 @@ class Wanted:
     """A backtest as its user asks for it. Bars with start_ns <= open < end_ns; None leaves a side open.
 
     `execution_config` None: a parent is one market order. `commission_bps` and `slippage_model` win over what the data
-    and the file say. `risk_config` and `strategies_config` None: those of `config/`.
+    and the file say, `router` over the settings' `routing.router`; with it, parents are worked by default settings
+    where there is no file. `risk_config` and `strategies_config` None: those of `config/`.
     """
 
     strategy: str
@@ -55,6 +47,7 @@ class Wanted:
     slippage_model: SlippageName | None = None
     venue: str | None = None
     seed: int = 0
+    router: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +76,31 @@ class Session:
     """Ready to run. `remarks` are lines for the reader: what was assumed, and what the data do not cover."""
 
     settings: Settings
-    dataset: Dataset
-    bars: Bars
-    instrument: Instrument
-    venue: Venue
-    config_hash: str
-    remarks: tuple[str, ...]
+    market: StoredMarket
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.market.dataset
+
+    @property
+    def bars(self) -> Bars:
+        return self.market.bars
+
+    @property
+    def instrument(self) -> Instrument:
+        return self.market.instrument
+
+    @property
+    def venue(self) -> Venue:
+        return self.market.venue
+
+    @property
+    def config_hash(self) -> str:
+        return self.market.config_hash
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return self.market.remarks
 
     @property
     def gaps(self) -> list[int]:
@@ -137,6 +149,9 @@ def read_settings(wanted: Wanted) -> Settings:
     strategies_file = wanted.strategies_config or config.find("strategies.yaml")
     strategy = make(wanted.strategy, wanted.symbol, config_path=strategies_file, seed=wanted.seed)
     execution = None if wanted.execution_config is None else load_execution(wanted.execution_config)
+    if wanted.router is not None:
+        execution = execution or ExecutionConfig()
+        execution = replace(execution, routing=replace(execution.routing, router=wanted.router))
     risk_file = wanted.risk_config or config.find("risk.yaml")
     if risk_file is None:
         raise ConfigError(
@@ -148,94 +163,21 @@ def read_settings(wanted: Wanted) -> Settings:
 
 def prepare(settings: Settings, reader: DataReader) -> Session:
     """Reads the data and makes the venue. Raises DataError where the store does not have them."""
-    wanted = settings.wanted
-    shorter = shorter_bars(reader.describe(wanted.symbol, venue=wanted.venue), kind_of(f"ohlcv_{TIMEFRAME}"))
-    dataset = reader.dataset(wanted.symbol, shorter or f"ohlcv_{TIMEFRAME}", wanted.venue)
-    bars = reader.bars(wanted.symbol, TIMEFRAME, wanted.start_ns, wanted.end_ns, venue=dataset.venue)
-    instrument, remarks = _instrument(reader, dataset, bars, settings.commission_bps)
-    remarks += _not_covered(wanted, bars)
-    market = settings.market
-    facts = instrument_facts(instrument)
-    # The period and the capital are left out: a run that only ends earlier says the same of what it did before.
-    identity = {
-        "strategy": {"id": settings.strategy.strategy_id, "params": settings.strategy.params},
-        "execution": settings.execution,
-        "market": {"slippage": market.slippage, "fills": market.fills},
-        "risk": settings.limits,
-        "instrument": facts,
-    }
-    config_hash = config.config_hash(identity)
-    made = venue(
-        bars,
-        instrument,
-        slippage_model(market.slippage),
-        spread=bar_spread(bars, instrument, reader, market.fills.assumed_spread_bps),
-        fills=market.fills,
-        permanent_share=market.slippage.permanent_share,
-        before=_before(reader, dataset, bars),
-        data={
-            "synthetic": dataset.synthetic,
-            "data": f"{dataset.symbol} at {dataset.venue}, {dataset.kind}",
-            "data_id": dataset.data_id,
-            "config_hash": config_hash,
-            "seed": wanted.seed,
-            "version": program_version(),
+    wanted, strategy = settings.wanted, settings.strategy
+    market = stored_market(
+        reader,
+        wanted.symbol,
+        settings.market,
+        start_ns=wanted.start_ns,
+        end_ns=wanted.end_ns,
+        venue_name=wanted.venue,
+        commission_bps=settings.commission_bps,
+        seed=wanted.seed,
+        # The period and the capital are left out: a run that only ends earlier says the same of what it did before.
+        identity={
+            "strategy": {"id": strategy.strategy_id, "params": strategy.params},
+            "execution": settings.execution,
+            "risk": settings.limits,
         },
     )
-    return Session(settings, dataset, bars, instrument, made, config_hash, tuple(remarks))
-
-
-def instrument_facts(instrument: Instrument) -> dict[str, Any]:
-    """What `Instrument` is made from, without what it computes."""
-    return {field.name: getattr(instrument, field.name) for field in fields(instrument) if field.init}
-
-
-def program_version() -> str:
-    try:
-        return version("fillwright")
-    except PackageNotFoundError:  # run from a checkout that nobody installed
-        return "unknown"
-
-
-def _instrument(
-    reader: DataReader, dataset: Dataset, bars: Bars, commission_bps: float | None
-) -> tuple[Instrument, list[str]]:
-    """The instrument as far as the data tell; what nobody has told is read off the bars, or none, and said."""
-    remarks = []
-    instrument = reader.instrument(dataset.symbol, dataset.venue)
-    told: set[str] = set()
-    for one in reader.describe(dataset.symbol, venue=dataset.venue):
-        told.update(one.instrument)
-    inferred = {name: step for name, step in grid_of(bars).items() if name not in told}
-    if inferred:
-        tick, lot = inferred.get("tick", instrument.tick), inferred.get("lot", instrument.lot)
-        instrument = replace(instrument, tick=tick, lot=lot)
-        steps = " and ".join(f"{name} {step}" for name, step in inferred.items())
-        remarks.append(f"{steps} inferred from data: `fillwright data import --tick ... --lot ...` tells them")
-    if commission_bps is not None:
-        instrument = replace(instrument, maker_fee_bps=commission_bps, taker_fee_bps=commission_bps)
-    elif not told & {"maker_fee_bps", "taker_fee_bps"}:
-        remarks.append("fees are not known and none are charged: --commission sets them")
-    return instrument, remarks
-
-
-def _not_covered(wanted: Wanted, bars: Bars) -> list[str]:
-    """A remark where bars are missing at either end of the period asked for, beyond one bar."""
-    first, last = int(bars.ts_open_ns[0]), int(bars.ts_close_ns[-1])
-    early = wanted.start_ns is not None and first > wanted.start_ns
-    late = wanted.end_ns is not None and last < wanted.end_ns
-    if not (early or late):
-        return []
-    return [f"the data cover {period(first, last)} of the {period(wanted.start_ns, wanted.end_ns)} asked for"]
-
-
-def _before(reader: DataReader, dataset: Dataset, bars: Bars) -> Bars | None:
-    """The bars of the days before the first bar's day began, up to it; None where nothing is stored of them."""
-    first = int(bars.ts_open_ns[0])
-    if dataset.start_ns >= first:
-        return None
-    start_ns = (first // DAY_NS - WINDOW_DAYS) * DAY_NS
-    try:
-        return reader.bars(dataset.symbol, TIMEFRAME, start_ns, first, venue=dataset.venue)
-    except DataError:  # a gap as long as that: the days before it are too old to tell anything
-        return None
+    return Session(settings, market)

@@ -218,7 +218,10 @@ def period_text(period: dict[str, Any]) -> str:
 def execution_text(about: dict[str, Any]) -> str:
     if about["execution"] is None:
         return "each parent one market order"
-    return f"{about['execution'].routing.default_algo} by default"
+    routing = about["execution"].routing
+    if routing.router in ("rules", "learn"):
+        return f"routed: {routing.router}"
+    return f"{routing.router or routing.default_algo} by default"
 
 
 def number(value: float) -> str:

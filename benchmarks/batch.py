@@ -40,6 +40,7 @@ CASES: tuple[tuple[str, AlgoType, dict[str, Any]], ...] = (
     ("TWAP rest, cross", "TWAP", {"order_type": "limit_then_cross", "slice_count": 24}),
     ("VWAP market", "VWAP", {"order_type": "market"}),
     ("POV market", "POV", {"target_pov": 0.1}),
+    ("IS market", "IS", {"order_type": "market"}),
     ("Iceberg peg", "Iceberg", {"price": "peg"}),
 )
 

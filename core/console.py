@@ -86,6 +86,11 @@ class Tracker:
         self._bar = bar
         self._task = task
 
+    @property
+    def shown(self) -> bool:
+        """Whether anybody sees it."""
+        return self._bar is not None
+
     def advance(self, steps: float = 1) -> None:
         """So many steps more are done."""
         if self._bar is not None and self._task is not None:

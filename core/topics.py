@@ -7,11 +7,14 @@ from typing import Final
 PARENT: Final = "strat.parent"
 INTENT: Final = "strat.intent"
 RISK: Final = "risk.decision"
+ORDERS: Final = "orders.new"
 ACCEPTED: Final = "orders.accepted"
 CLOSED: Final = "orders.closed"
 FILLS: Final = "fills.new"
 REPORT: Final = "exec.report"
+ASK: Final = "orders.ask"
 KILL: Final = "ctl.kill"
+CLOCK: Final = "ctl.clock"
 
 
 def trades(symbol: str) -> str:

@@ -22,8 +22,10 @@ from execution.contracts import AlgoType, ExecutionAlgorithm, ExecutionReport
 from execution.desk import Desk
 from execution.events import Event, Step
 from execution.executors import executor
+from execution.params import STEEPNESS
 from execution.parent import ParentOrder
 from execution.profile import VolumeHistory
+from execution.shortfall import trajectory
 from execution.slippage import SquareRootSlippageModel
 from execution.spread import bar_spread
 from execution.venue import venue
@@ -149,6 +151,17 @@ def iceberg(played: Played, above: Axes, below: Axes) -> None:
     below.set_ylim(0, 12.5)
 
 
+def shortfall(played: Played, above: Axes, below: Axes) -> None:
+    parent = played.watched.parent
+    for urgency, style in (("low", (0, (1, 1))), ("high", (0, (1, 3)))):
+        targets = trajectory(parent.quantity, parent.plan.slices, STEEPNESS[urgency])  # type: ignore[index]
+        hours = np.arange(parent.plan.slices) / parent.plan.slices * HOURS
+        due = 100 * np.array(targets) / parent.quantity
+        above.step(hours, due, where="post", color=INK, lw=1.1, ls=style, label=f"at {urgency} urgency")
+    _schedule(above, played, "due along the trajectory, medium urgency")
+    _volumes(below, played, parent.plan.slices, shares=True)
+
+
 def _schedule(axes: Axes, played: Played, label: str) -> None:
     hours, due = planned(played)
     axes.step(hours, due, where="post", color=PLAN, lw=2.2, ls="--", label=label)
@@ -188,6 +201,7 @@ DRAWN: Final = {
     "twap": (twap, "TWAP", {"order_type": "limit_then_cross", "slice_count": 12}, "TWAP: 12 equal slices in 4 hours"),
     "vwap": (vwap, "VWAP", {"order_type": "market"}, "VWAP: slices of 5 minutes, re-weighted as volume comes in"),
     "iceberg": (iceberg, "Iceberg", {"clip_jitter": 0.2}, "Iceberg: a tenth is shown, pegged to the bid"),
+    "is": (shortfall, "IS", {}, "IS: early against the risk of waiting, late against the cost of speed"),
     "pov": (pov, "POV", {"target_pov": 0.1}, "POV: a tenth of all volume, until the quantity is done"),
 }
 
@@ -214,7 +228,8 @@ def draw(stored: Bars, instrument: Instrument) -> Iterator[tuple[str, Any]]:
             for axes in (above, below):
                 axes.grid(axis="y")
                 axes.set_axisbelow(True)
-                axes.legend(loc="upper left", fontsize=8.5, ncols=2 if axes is below else 1)
+                corner = "lower right" if axes is above and name == "is" else "upper left"
+                axes.legend(loc=corner, fontsize=8.5, ncols=2 if axes is below else 1)
             below.margins(y=0.35)
             below.set_xlim(0, HOURS)
             below.set_xticks(range(HOURS + 1), [f"{13 + hour}:00" for hour in range(HOURS + 1)])

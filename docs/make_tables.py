@@ -20,6 +20,7 @@ from execution.iceberg import IcebergExecutor
 from execution.params import Common
 from execution.plan import Policy
 from execution.pov import POVExecutor
+from execution.shortfall import ISExecutor
 from execution.states import ENDED, MOVES, State
 from execution.twap import TWAPExecutor
 from execution.vwap import VWAPExecutor
@@ -66,6 +67,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "VWAP": lambda: parameters(VWAPExecutor),
     "Iceberg": lambda: parameters(IcebergExecutor),
     "POV": lambda: parameters(POVExecutor),
+    "IS": lambda: parameters(ISExecutor),
     "states": states,
 }
 

@@ -7,7 +7,7 @@ published afterwards.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, runtime_checkable
 
@@ -102,6 +102,36 @@ def timer_of(clock: Clock) -> Timer:
     if hasattr(clock, "sleep_until"):
         return clock  # type: ignore[return-value]
     return ManualTimer(clock) if isinstance(clock, ManualClock) else RealTimer(clock)
+
+
+# ---------------------------------------------------------------- what goes on beside the caller
+
+
+class Background:
+    """Coroutines that run beside their maker, until they end or are ended; what one raises is raised by `check`."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+
+    def check(self) -> None:
+        """Raises what a coroutine has raised."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+
+    async def wait(self) -> None:
+        """Returns once all have ended. Raises what one has raised."""
+        await asyncio.gather(*self._tasks)
+
+    async def aclose(self) -> None:
+        """Ends those that run."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
 
 
 # ---------------------------------------------------------------- messages and time together

@@ -14,9 +14,8 @@ from core.console import console, print_json, progress, run
 from core.errors import DataError, nearest
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from execution.tca import ExecutionCost, Pooled
+    from execution.measurement import Measurement
+    from execution.tca import ExecutionCost
 
 DEFAULT_REPORTS: Final = Path("var/backtest/executions.ndjson")
 TABLE_STYLE: Final[dict[str, Any]] = {
@@ -26,12 +25,6 @@ TABLE_STYLE: Final[dict[str, Any]] = {
     "header_style": "bold",
     "title_justify": "left",
     "title_style": "bold",
-}
-_TITLES: Final = {
-    "arrival": "the arrival price",
-    "vwap": "VWAP",
-    "vwap_own": "VWAP with our volume",
-    "twap": "TWAP",
 }
 _FILTERS: Final = {"strategy": "strategy_id", "symbol": "symbol", "algo": "algo_type"}
 
@@ -45,6 +38,10 @@ _FILTERS: Final = {"strategy": "strategy_id", "symbol": "symbol", "algo": "algo_
     "--output", type=click.Path(path_type=Path),
     help="Write one row per execution to this file, CSV, or Parquet where it ends in .parquet.",
 )  # fmt: skip
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path),
+    help="Market data beside the reports, for markouts, PWP, day prices, and prices that the reports lack.",
+)  # fmt: skip
 @click.option("--strategy", help="Only this strategy's executions.")
 @click.option("--symbol", help="Only executions in this symbol.")
 @click.option("--algo", help="Only executions by this algorithm.")
@@ -56,6 +53,7 @@ _FILTERS: Final = {"strategy": "strategy_id", "symbol": "symbol", "algo": "algo_
 def command(
     reports: Path,
     output: Path | None,
+    data_dir: Path | None,
     strategy: str | None,
     symbol: str | None,
     algo: str | None,
@@ -71,29 +69,32 @@ def command(
 
     \b
       fillwright analyze --output execution_analysis.csv
+      fillwright analyze --data-dir data --json
       fillwright analyze --execution-reports var/backtest/executions.ndjson --algo TWAP --worst 10
     """
+    from execution.analyze_tables import document, summary_table, worst_table
     from execution.reports import provenance
 
     if output is not None and output.exists() and reports.exists() and output.samefile(reports):
         raise DataError(f"{output} is the file of the execution reports: choose another --output")
-    costs, settings = read_costs(reports)
-    costs = _only(costs, {"strategy": strategy, "symbol": symbol, "algo": algo}, reports)
+    found, settings = read_measurements(reports, data_dir)
+    found = _only(found, {"strategy": strategy, "symbol": symbol, "algo": algo}, reports)
+    costs = [one.cost for one in found]
     if output is not None:
-        write_costs(output, costs)
+        write_measurements(output, found)
     dear = worst_of(costs, worst)
     foot = provenance(settings)
     if as_json:
-        print_json(_document(reports, output, costs, dear, settings))
+        print_json(document(reports, output, found, dear, settings))
         return
     screen = console()
     screen.print(f"cost of execution: {reports}", style="bold", markup=False, soft_wrap=True)
-    screen.print(_summary_table(costs))
+    screen.print(summary_table(found))
     if dear:
         screen.print()
-        screen.print(_worst_table(dear))
+        screen.print(worst_table(dear))
     screen.print()
-    for line in [*remarks(costs), *foot]:
+    for line in [*remarks(costs), *market_remarks(found), *foot]:
         screen.print(line, style="dim", markup=False)
     if output is not None:
         screen.print(f"{len(costs)} executions written to {output}", markup=False, soft_wrap=True)
@@ -115,14 +116,38 @@ def read_costs(path: Path) -> tuple[list[ExecutionCost], list[dict[str, Any]]]:
     return costs, settings
 
 
-def write_costs(path: Path, costs: Sequence[ExecutionCost]) -> None:
+def read_measurements(path: Path, data_dir: Path | None) -> tuple[list[Measurement], list[dict[str, Any]]]:
+    """Every execution of a file with the market beside it, and the different settings they ran under.
+
+    data_dir: None measures them from their reports alone. Raises DataError, also for a folder without market data.
+    """
+    from execution.performance import ExecutionPerformanceTracker
+    from execution.reports import read_reports
+    from research.data_reader import DataReader
+
+    reader = None if data_dir is None else DataReader(data_dir)
+    if reader is not None and not reader.describe():
+        raise DataError(f"{data_dir} holds no market data: name the folder that `fillwright data` wrote to")
+    tracker = ExecutionPerformanceTracker(reader)
+    found: list[Measurement] = []
+    settings: list[dict[str, Any]] = []
+    with progress(f"reading {path.name}") as bar:
+        for report in read_reports(path):
+            found.append(tracker.measurement(report))
+            if report.settings not in settings:
+                settings.append(report.settings)
+            bar.advance()
+    return found, settings
+
+
+def write_measurements(path: Path, found: Sequence[Measurement]) -> None:
     """One row per execution, whole or not at all; an unknown number is an empty cell. Raises DataError."""
     import polars as pl
 
     from execution.reports import whole_file
 
-    may_be_none: dict[str, Any] = {"end_ts_ns": pl.Int64, "unfilled_reason": pl.String}
-    frame = pl.DataFrame([row(cost) for cost in costs], schema_overrides=may_be_none)
+    may_be_none: dict[str, Any] = {"end_ts_ns": pl.Int64, "unfilled_reason": pl.String, "market_source": pl.String}
+    frame = pl.DataFrame([full_row(one) for one in found], schema_overrides=may_be_none)
     frame = frame.with_columns(pl.selectors.float().fill_nan(None))
     with whole_file(path) as partial:
         if path.suffix == ".parquet":
@@ -145,7 +170,7 @@ def row(cost: ExecutionCost) -> dict[str, Any]:
         "algo_type": cost.algo_type,
         "side": cost.side,
         "status": cost.status,
-        "start": _moment(cost.start_ts_ns),
+        "start": moment(cost.start_ts_ns),
         "start_ts_ns": cost.start_ts_ns,
         "end_ts_ns": cost.end_ts_ns,
         "duration_s": cost.duration_s,
@@ -175,6 +200,11 @@ def row(cost: ExecutionCost) -> dict[str, Any]:
     }
 
 
+def full_row(found: Measurement) -> dict[str, Any]:
+    """`row`, and behind it what the market beside the report and the fills' times tell; flags are of both."""
+    return {**row(found.cost), **found.row(), "flags": " ".join(found.flags)}
+
+
 def worst_of(costs: Iterable[ExecutionCost], count: int) -> list[ExecutionCost]:
     """The executions that cost the most money, dearest first; those whose shortfall is unknown are left out."""
     known = [cost for cost in costs if cost.shortfall == cost.shortfall]
@@ -196,144 +226,33 @@ def remarks(costs: Sequence[ExecutionCost]) -> list[str]:
     return lines
 
 
-def _only(costs: list[ExecutionCost], wanted: dict[str, str | None], path: Path) -> list[ExecutionCost]:
+def market_remarks(found: Sequence[Measurement]) -> list[str]:
+    """What a reader must know of the market beside the reports, where one was asked for, with counts."""
+    from execution.measurement import FLAGS
+
+    counts = {flag: sum(flag in one.flags for one in found) for flag in FLAGS}
+    if counts["no_market_record"] == len(found):
+        return []
+    return [f"{count} of {len(found)}: {FLAGS[flag]}" for flag, count in counts.items() if count]
+
+
+def _only(found: list[Measurement], wanted: dict[str, str | None], path: Path) -> list[Measurement]:
     for option, value in wanted.items():
         if value is None:
             continue
         field = _FILTERS[option]
-        kept = [cost for cost in costs if getattr(cost, field).casefold() == value.casefold()]
+        kept = [one for one in found if getattr(one.cost, field).casefold() == value.casefold()]
         if not kept:
-            known = {str(getattr(cost, field)) for cost in costs}
+            known = {str(getattr(one.cost, field)) for one in found}
             raise DataError(f"{path} has no execution with --{option} {value}: {nearest(value, known)}")
-        costs = kept
-    return costs
+        found = kept
+    return found
 
 
-def _groups(costs: Sequence[ExecutionCost]) -> dict[str, Pooled]:
-    """Each algorithm's executions pooled, by name, and all of them where there are several."""
-    from execution.tca import pooled
-
-    names = sorted({cost.algo_type for cost in costs})
-    groups = {name: pooled(cost for cost in costs if cost.algo_type == name) for name in names}
-    return groups | ({"all": pooled(costs)} if len(names) > 1 else {})
-
-
-def _summary_table(costs: Sequence[ExecutionCost]) -> Table:
-    """Measures down, algorithms across: fits a narrow terminal, and the parts stand under their sum."""
-    from rich.table import Table
-
-    from execution.tca import BENCHMARKS, PARTS
-
-    groups = _groups(costs)
-    table = Table(**TABLE_STYLE)
-    table.add_column("positive is worse", no_wrap=True)
-    table.add_column("unit", style="dim", no_wrap=True)
-    for name in groups:
-        table.add_column(name, justify="right", no_wrap=True)
-
-    def line(label: str, unit: str, cells: Iterable[str], *, style: str = "") -> None:
-        table.add_row(label, unit, *cells, style=style)
-
-    pools = list(groups.values())
-    currency = _currency(costs)
-    line("executions", "", (f"{pool.executions:,}" for pool in pools))
-    if any(pool.measured < pool.executions for pool in pools):
-        line("  with known shortfall", "", (f"{pool.measured:,}" for pool in pools))
-    line("paper notional", currency, (money(pool.notional) for pool in pools))
-    line("filled", "%", (percent(pool.fill_rate) for pool in pools))
-    line("passive (maker)", "% of fills", (percent(pool.maker_share) for pool in pools))
-    line("of market volume", "%", (percent(pool.participation, 3) for pool in pools))
-    line("duration, median", "min:s", (clock(pool.duration_s) for pool in pools))
-    table.add_row()
-    line("implementation shortfall", "bps", (bps(pool.shortfall_bps) for pool in pools), style="bold")
-    for part in PARTS:
-        line(f"  {part}", "bps", (bps(getattr(pool.parts_bps, part)) for pool in pools))
-    line("the same in money", currency, (money(pool.shortfall) for pool in pools))
-    table.add_row()
-    for name in BENCHMARKS:
-        line(f"fills against {_TITLES[name]}", "bps", (bps(pool.against[name].bps) for pool in pools))
-    return table
-
-
-def _worst_table(costs: Sequence[ExecutionCost]) -> Table:
-    from rich.table import Table
-
-    table = Table(title="the executions that cost the most money", **TABLE_STYLE)
-    table.add_column("start, UTC", no_wrap=True)
-    table.add_column("execution", min_width=10, overflow="fold")
-    several = len({cost.symbol for cost in costs}) > 1
-    table.add_column("symbol, side, by" if several else "side, by", no_wrap=True)
-    for name in ("filled %", _currency(costs) or "money", "bps"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("mostly", min_width=12)
-    for cost in costs:
-        table.add_row(
-            _moment(cost.start_ts_ns)[:16].replace("T", " "),
-            cost.execution_id,
-            f"{cost.symbol + ' ' if several else ''}{cost.side} {cost.algo_type}",
-            percent(cost.fill_rate),
-            money(cost.shortfall),
-            bps(cost.shortfall_bps),
-            _mostly(cost),
-        )
-    return table
-
-
-def _mostly(cost: ExecutionCost) -> str:
-    """The largest part of a shortfall, in basis points."""
-    from execution.tca import PARTS
-
-    shares = cost.parts.bps(cost.notional)
-    known = [(share, name) for name, share in zip(PARTS, shares, strict=True) if share > 0]
-    if not known:
-        return ""
-    share, name = max(known)
-    return f"{name} {bps(share)}"
-
-
-def _document(
-    path: Path,
-    output: Path | None,
-    costs: Sequence[ExecutionCost],
-    dear: Sequence[ExecutionCost],
-    settings: list[dict[str, Any]],
-) -> dict[str, Any]:
-    from execution.reports import shared_settings
-    from execution.tca import BENCHMARKS, PARTS
-
-    def summary(pool: Pooled) -> dict[str, Any]:
-        return {
-            "executions": pool.executions,
-            "measured": pool.measured,
-            "notional": pool.notional,
-            "fill_rate": pool.fill_rate,
-            "maker_share": pool.maker_share,
-            "participation": pool.participation,
-            "median_duration_s": pool.duration_s,
-            "shortfall": pool.shortfall,
-            "shortfall_bps": pool.shortfall_bps,
-            **{f"{name}_bps": getattr(pool.parts_bps, name) for name in PARTS},
-            **{f"{name}_slippage_bps": pool.against[name].bps for name in BENCHMARKS},
-        }
-
-    return {
-        "reports": str(path),
-        "output": None if output is None else str(output),
-        "algorithms": {name: summary(pool) for name, pool in _groups(costs).items()},
-        "worst": [row(cost) for cost in dear],
-        "remarks": remarks(costs),
-        "settings": shared_settings(settings),
-    }
-
-
-def _moment(ts_ns: int) -> str:
+def moment(ts_ns: int) -> str:
+    """The time in UTC, to the millisecond."""
     seconds, rest = divmod(ts_ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
-
-
-def _currency(costs: Sequence[ExecutionCost]) -> str:
-    names = {cost.symbol.partition("/")[2] for cost in costs}
-    return names.pop() if len(names) == 1 else ""
 
 
 def bps(value: float) -> str:

@@ -84,13 +84,18 @@ class BaseExecutor(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a schedule may depend on besides parameters and terms."""
+    """What a schedule may depend on besides parameters and terms.
+
+    `first`: the terms at the start, which an amendment does not change. `price`: near the market then; None: unknown.
+    """
 
     symbol: str
     instrument: Instrument
     side: int
     min_lots: int
     seed: tuple[object, ...]
+    first: Terms
+    price: float | None
 
 
 class RuleExecutor(BaseExecutor):
@@ -160,12 +165,15 @@ class RuleExecutor(BaseExecutor):
         instrument = self.instrument or default_instrument(algo.symbol)
         price = price if price is not None else self.price_of(algo, params)
         parent = self._parent(algo, params, start_ns, execution_id, parent_intent_id, venue)
+        first = _terms(algo, params, instrument, parent.start_ns, price)
         facts = Facts(
             symbol=algo.symbol,
             instrument=instrument,
             side=sign(algo.side),
             min_lots=1 if price is None else instrument.min_lots(price),
             seed=(self.seed, parent.execution_id),
+            first=first,
+            price=price,
         )
         algorithm = Algorithm(
             due=self.due,
@@ -175,7 +183,7 @@ class RuleExecutor(BaseExecutor):
             retry_ms=round(params.retry_seconds * 1000),
             pull_on_pause=params.pull_on_pause,
         )
-        return ParentOrder(parent, instrument, algorithm, _terms(algo, params, instrument, parent.start_ns, price))
+        return ParentOrder(parent, instrument, algorithm, first)
 
     def lead_ms(self, params: Common, terms: Terms, slices: int) -> int:
         """How long before the end `complete` begins to cross: as told, else half of one of so many slices."""

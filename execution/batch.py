@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from types import FunctionType, ModuleType
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core import codec, ids
-from core.contracts import FillEvent, OrderClosed, OrderIntent, RiskDecision
+from core.contracts import FillEvent, OrderClosed, OrderIntent, RiskDecision, Side
 from execution.base import BaseExecutor, RuleExecutor
 from execution.batch_loop import CANCELLED, COMPLETED, FAILED, STATES, play_from
 from execution.batch_market import LEFT
@@ -33,8 +34,8 @@ from execution.contracts import ExecutionAlgorithm, ExecutionReport
 from execution.desk import Desk, Worked
 from execution.executors import executor as make_executor
 from execution.executors import work
+from execution.filters import below_minimum
 from execution.kernel import KERNELS
-from execution.market import below_minimum
 from execution.parent import ParentOrder
 from execution.plan import Plan
 from execution.progress import ended_with
@@ -43,6 +44,7 @@ from execution.venue import Venue
 Engine = Literal["compiled", "loop", "machine"]
 Columns = Mapping[str, NDArray[Any]]
 PlayFrom = Callable[[int, Tables], int]
+F = TypeVar("F", bound=Callable[..., Any])
 STRATEGY: Final = "batch"
 
 
@@ -116,12 +118,23 @@ def handed_over(venue: Venue, jobs: Sequence[Job]) -> list[Handed]:
 
 @cache
 def compiled() -> PlayFrom | None:
-    """The loop as machine code; None where there is no numba.
+    """The loop as machine code; None where there is no numba."""
+    return _compile(play_from, Tables, Plan, ParentOrder)
+
+
+@cache
+def compiled_function(function: F) -> F | None:
+    """A kernel as machine code; None where there is no numba. As `compiled`, for whoever has a loop of his own."""
+    return _compile(function)
+
+
+def _compile(function: F, *types: type) -> F | None:
+    """A function over scalars and columns as machine code, with the kernels that it calls; None without numba.
 
     Kept on disk where numba finds a folder that it may write to. numba looks at the file of the outermost function
-    only, so a digest of all the kernels' files is in its name: an edited rule is compiled anew. The loop makes no
-    arrays, it only writes into the caller's tables; so it does without counting references, which took most of its
-    time. A kernel that did make one would not compile.
+    only, so a digest of the files of all its kernels is in its name, and of `types`, whose fields they read: an edited
+    rule is compiled anew. The functions make no arrays, they only write into the caller's; so they do without counting
+    references, which took most of the time. A kernel that did make one would not compile.
     """
     try:
         import numba
@@ -129,24 +142,47 @@ def compiled() -> PlayFrom | None:
     except ImportError:
         return None
     njit: Any = numba.njit  # its own types do not know all of its options
-    for kernel in KERNELS:
+    kernels = _called_by(function)
+    for kernel in kernels - _REGISTERED:
         register_jitable(_nrt=False)(kernel)
-
-    def loop(first: int, tables: Tables) -> int:
-        return play_from(first, tables)
-
-    loop.__qualname__ = f"loop_{_digest()}"
+    _REGISTERED.update(kernels)
+    code: Any = function
+    named = FunctionType(code.__code__, code.__globals__, code.__name__, code.__defaults__)
+    named.__qualname__ = f"{code.__name__}_{_digest({function, *kernels, *types})}"
     try:
-        function: PlayFrom = njit(cache=True, _nrt=False)(loop)
+        fast: F = njit(cache=True, _nrt=False)(named)
     except RuntimeError:  # no such folder
-        function = njit(_nrt=False)(loop)
-    return function
+        fast = njit(_nrt=False)(named)
+    return fast
 
 
-def _digest() -> str:
-    files = {inspect.getfile(one) for one in (*KERNELS, Tables, Plan, ParentOrder)}
-    sources = b"".join(Path(name).read_bytes() for name in sorted(files))
-    return hashlib.blake2b(sources, digest_size=8).hexdigest()
+_REGISTERED: Final[set[Callable[..., Any]]] = set()
+
+
+def _called_by(function: Callable[..., Any]) -> set[Callable[..., Any]]:
+    """The kernels that a function calls, and that those call."""
+    known = set(KERNELS)
+    found: set[Callable[..., Any]] = set()
+    waiting: list[Any] = [function]
+    while waiting:
+        one = waiting.pop()
+        names = one.__code__.co_names
+        values = [one.__globals__[name] for name in names if name in one.__globals__]
+        for value in list(values):
+            if isinstance(value, ModuleType):
+                values += [getattr(value, name) for name in names if hasattr(value, name)]
+            elif isinstance(value, tuple):
+                values += value
+        new = {value for value in values if isinstance(value, FunctionType)} & (known - found)
+        found |= new
+        waiting += new
+    return found
+
+
+def _digest(sources: set[Any]) -> str:
+    files = {inspect.getfile(one) for one in sources}
+    content = b"".join(Path(name).read_bytes() for name in sorted(files))
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 # ---- what came of it
@@ -336,6 +372,9 @@ class _Recorder:
                 maker=int(fill.liquidity == "maker"),
             )
         )
+
+    def on_parent(self, execution_id: str, symbol: str, side: Side, qty: float) -> None:
+        """Nobody is limited."""
 
     def on_fill(self, fill: FillEvent) -> None:
         """Written down with its bar, above."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from execution import iceberg, pov, rules, twap, volume, vwap
+from execution import iceberg, pov, rules, shortfall, twap, volume, vwap
 from execution.batch_market import (
     FULL,
     LEFT,
@@ -28,7 +28,7 @@ from execution.parent import MOST_DOUBLINGS
 from execution.plan import NO_MARKET, NS_PER_MS, Completion, Curve, Style
 from execution.states import State
 
-RULES: Final = (twap.due, vwap.due, pov.due, iceberg.due)  # a parent's `rule` is a place in here
+RULES: Final = (twap.due, vwap.due, pov.due, iceberg.due, shortfall.due)  # a parent's `rule` is a place in here
 
 STATES: Final = (
     State.PENDING,
@@ -263,6 +263,8 @@ def due_of(game: Game) -> int:
         return vwap.due(plan, curve, view)
     if rule == 2:
         return pov.due(plan, curve, view)
+    if rule == 4:
+        return shortfall.due(plan, curve, view)
     return iceberg.due(plan, curve, view)
 
 

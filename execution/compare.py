@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import median, stdev
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
@@ -20,79 +17,14 @@ from execution.analyze import DEFAULT_REPORTS, TABLE_STYLE, bps, percent, read_c
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from execution.comparison import Contrast, Row, Yardstick
     from execution.statistics import Interval
     from execution.tca import ExecutionCost
 
-Yardstick = Literal["arrival", "vwap", "twap", "shortfall"]
 YARDSTICKS: Final = ("arrival", "vwap", "twap", "shortfall")
-DAY_NS: Final = 86_400_000_000_000
-FEW_CLUSTERS: Final = 10
 SIGNIFICANT: Final = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An execution as the comparison sees it: money and notional against the benchmark, and the day it shares."""
-
-    cost: float
-    notional: float
-    cluster: Hashable
-    parent: tuple[Hashable, ...] | None
-    fill_rate: float
-
-    @property
-    def bps(self) -> float:
-        return 1e4 * self.cost / self.notional
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One algorithm: notional-weighted mean, its 95 % interval, and the spread of single orders, in basis points.
-
-    left_out: executions without a known cost against the benchmark, such as those that filled nothing.
-    orders_for_1bp: orders per algorithm that would show a difference of 1 bp.
-    """
-
-    label: str
-    orders: int
-    left_out: int
-    clusters: int
-    mean: float
-    interval: Interval
-    median: float
-    sd: float
-    fill_rate: float
-    orders_for_1bp: float
-
-
-@dataclass(frozen=True, slots=True)
-class Contrast:
-    """`first` less `second` in basis points; paired where both worked the same parents. p_holm is p adjusted.
-
-    Paired: at least half of the smaller side has a partner, and only pairs count. p is the sign-flip test's for pairs,
-    else the t test's. n, n_second: pairs, or the orders of each. for_1bp: pairs, or orders of each, to see
-    1 bp.
-    """
-
-    first: str
-    second: str
-    paired: bool
-    n: int
-    n_second: int
-    mean: float
-    interval: Interval
-    p_t: float
-    p_sign_flip: float
-    p_holm: float
-    for_1bp: float
-
-    @property
-    def p(self) -> float:
-        return self.p_sign_flip if self.paired else self.p_t
-
-    @property
-    def cheaper(self) -> str:
-        return self.first if self.mean < 0 else self.second
+FLIPS_FOR_5_PERCENT: Final = 6
+"""Sign flips of k symbol-days give no p-value below 2 / 2^k: 0.0625 with five."""
 
 
 @click.command("compare")
@@ -111,7 +43,7 @@ def command(files: tuple[Path, ...], more: tuple[Path, ...], benchmark: str, see
     """Execution algorithms side by side, in basis points against a benchmark.
 
     \b
-    Means are weighted by notional; 95 % intervals resample whole symbol-days, because orders of one day share its
+    Means are weighted by notional; 95 % intervals count whole symbol-days, because orders of one day share its
     market. Where the same parents ran under several algorithms they are compared in pairs, which needs far fewer
     orders. Positive is worse. docs/tca.md explains every number.
 
@@ -119,6 +51,7 @@ def command(files: tuple[Path, ...], more: tuple[Path, ...], benchmark: str, see
       fillwright compare --reports var/backtest/executions.ndjson --benchmark vwap
       fillwright compare --reports twap.ndjson pov.ndjson --benchmark shortfall
     """
+    from execution.comparison import contrast, summarize
     from execution.reports import provenance, shared_settings
 
     yardstick = cast("Yardstick", benchmark)
@@ -175,49 +108,6 @@ def labelled(costs: dict[Path, list[ExecutionCost]]) -> dict[str, list[Execution
     return dict(sorted(groups.items()))
 
 
-def summarize(label: str, costs: Sequence[ExecutionCost], yardstick: Yardstick, *, seed: int = 0) -> Row:
-    """One algorithm's row; no execution with a known cost: everything but the counts is NaN."""
-    from execution.statistics import UNKNOWN, bootstrap_interval, orders_needed, weighted_mean
-
-    orders = [order for order in (_order(cost, yardstick) for cost in costs) if order is not None]
-    money, notional = [order.cost for order in orders], [order.notional for order in orders]
-    clusters = [order.cluster for order in orders]
-    single = [order.bps for order in orders]
-    sd = stdev(single) if len(single) > 1 else math.nan
-    traded, wanted = (math.fsum(getattr(cost, name) for cost in costs) for name in ("traded", "notional"))
-    return Row(
-        label=label,
-        orders=len(orders),
-        left_out=len(costs) - len(orders),
-        clusters=len(set(clusters)),
-        mean=weighted_mean(money, notional),
-        interval=bootstrap_interval(money, notional, clusters, seed=seed) if orders else UNKNOWN,
-        median=median(single) if single else math.nan,
-        sd=sd,
-        fill_rate=traded / wanted if wanted > 0 else math.nan,
-        orders_for_1bp=orders_needed(sd),
-    )
-
-
-def contrast(groups: dict[str, list[ExecutionCost]], yardstick: Yardstick, *, seed: int = 0) -> list[Contrast]:
-    """Every two algorithms against each other, with Holm's correction over all of them."""
-    from dataclasses import replace
-
-    from execution.statistics import holm
-
-    orders = {
-        label: [order for order in (_order(cost, yardstick) for cost in costs) if order is not None]
-        for label, costs in groups.items()
-    }
-    found = [
-        _contrast(first, second, orders[first], orders[second], seed)
-        for first, second in combinations(groups, 2)
-        if orders[first] and orders[second]
-    ]
-    adjusted = holm([one.p for one in found])
-    return [replace(one, p_holm=p) for one, p in zip(found, adjusted, strict=True)]
-
-
 def judge(rows: Sequence[Row], contrasts: Sequence[Contrast], yardstick: Yardstick) -> str:
     """What the numbers allow to say about which algorithm was cheapest, in words that do not say more.
 
@@ -255,7 +145,10 @@ def judge(rows: Sequence[Row], contrasts: Sequence[Contrast], yardstick: Yardsti
         )
     needs = max((one.for_1bp for one in open_ones), default=math.nan)
     unit = "pairs" if all(one.paired for one in open_ones) else "orders per algorithm"
-    need = f" To see a difference of 1 bp takes about {_count(needs)} {unit}." if math.isfinite(needs) else ""
+    sees = max((one.detectable for one in open_ones), default=math.nan)
+    need = ""
+    if math.isfinite(needs) and math.isfinite(sees):
+        need = f" These would show {bps(sees)} bps; to see 1 bp takes about {_count(needs)} {unit}."
     return (
         f"{best.label} has the lowest mean, {bps(best.mean)} bps, but these executions do not show that it is cheaper "
         f"than {others(open_ones)}: chance may explain the difference.{need}{caveat}"
@@ -264,15 +157,30 @@ def judge(rows: Sequence[Row], contrasts: Sequence[Contrast], yardstick: Yardsti
 
 def remarks(rows: Sequence[Row], contrasts: Sequence[Contrast], yardstick: Yardstick) -> list[str]:
     """What a reader must know before using the table."""
-    lines = ["1 bp needs: orders per algorithm, or pairs, to see 1 bp (two-sided 5 %, power 80 %, independent orders)"]
+    from execution.statistics import FEW_CLUSTERS
+
+    lines = ["1 bp needs: orders per algorithm, or pairs, like these to see 1 bp (two-sided 5 %, power 80 %)"]
     left_out = sum(row.left_out for row in rows)
     if left_out:
         lines.append(f"{left_out} executions have no known cost against {yardstick} and are left out (nothing filled?)")
     rates = [row.fill_rate for row in rows if math.isfinite(row.fill_rate)]
     if yardstick != "shortfall" and rates and (min(rates) < 0.99 or max(rates) - min(rates) > 0.01):
         lines.append("this benchmark looks at fills only: the cost of what was not filled is in --benchmark shortfall")
-    if any(0 < row.clusters < FEW_CLUSTERS for row in rows):
-        lines.append(f"intervals from fewer than {FEW_CLUSTERS} symbol-days are too narrow: treat them as hints")
+    if any(1 < row.clusters < FEW_CLUSTERS for row in rows):
+        lines.append(
+            f"intervals from fewer than {FEW_CLUSTERS} symbol-days: Student's t over days; else the bootstrap's"
+        )
+    if any(row.clusters == 1 for row in rows):
+        lines.append("all executions of one symbol and day share its market: nothing shows what another day would do")
+    if any(one.paired and one.clusters < FLIPS_FOR_5_PERCENT for one in contrasts):
+        lines.append(f"sign flips of fewer than {FLIPS_FOR_5_PERCENT} symbol-days cannot give a p below 0.05")
+    for row in rows:
+        width = row.interval.high - row.interval.low
+        if abs(row.winsorised - row.mean) > width / 4:
+            lines.append(
+                f"a few executions make much of {row.label}'s mean: with the most extreme 1 % at either end moved to "
+                f"the 1 % quantiles it is {bps(row.winsorised)} bps"
+            )
     if any(not one.paired for one in contrasts):
         lines.append(
             "algorithms that worked different parents: their orders may differ in size, hour and market, and that is "
@@ -283,89 +191,6 @@ def remarks(rows: Sequence[Row], contrasts: Sequence[Contrast], yardstick: Yards
             "t p: cluster-robust paired t test; flip p: sign flips of whole symbol-days; Holm p: that, corrected"
         )
     return lines
-
-
-def _order(cost: ExecutionCost, yardstick: Yardstick) -> Order | None:
-    """None where the execution has no known cost against the benchmark."""
-    if yardstick == "shortfall":
-        money, notional = cost.shortfall, cost.notional
-    else:
-        money, notional = cost.against[yardstick].cost, cost.against[yardstick].notional
-    if not (math.isfinite(money) and math.isfinite(notional) and notional > 0):
-        return None
-    parent = (cost.strategy_id, cost.parent_intent_id, cost.symbol, cost.side, cost.total_quantity)
-    cluster = (cost.symbol, cost.start_ts_ns // DAY_NS)
-    return Order(money, notional, cluster, parent if cost.parent_intent_id else None, cost.fill_rate)
-
-
-def _contrast(first: str, second: str, ours: list[Order], theirs: list[Order], seed: int) -> Contrast:
-    pairs = _pairs(ours, theirs)
-    if len(pairs) < max(2, min(len(ours), len(theirs)) / 2):  # a few chance pairs do not stand for all the others
-        return _of_samples(first, second, ours, theirs)
-    return _of_pairs(first, second, pairs, seed)
-
-
-def _of_samples(first: str, second: str, ours: list[Order], theirs: list[Order]) -> Contrast:
-    from execution.statistics import cluster_t, orders_needed
-
-    found = cluster_t(
-        ([order.cost for order in ours], [order.cost for order in theirs]),
-        ([order.notional for order in ours], [order.notional for order in theirs]),
-        ([order.cluster for order in ours], [order.cluster for order in theirs]),
-    )
-    sds = [stdev(order.bps for order in orders) if len(orders) > 1 else math.nan for orders in (ours, theirs)]
-    return Contrast(
-        first=first,
-        second=second,
-        paired=False,
-        n=len(ours),
-        n_second=len(theirs),
-        mean=found.mean,
-        interval=found.interval,
-        p_t=found.p,
-        p_sign_flip=math.nan,
-        p_holm=math.nan,
-        for_1bp=orders_needed(math.sqrt((sds[0] ** 2 + sds[1] ** 2) / 2)),
-    )
-
-
-def _of_pairs(first: str, second: str, pairs: list[tuple[Order, Order]], seed: int) -> Contrast:
-    """Both orders of a pair weigh as much as their mean notional: unequal filling does not shift the difference."""
-    from execution.statistics import cluster_t, pairs_needed, sign_flip_p
-
-    weights = [(one.notional + other.notional) / 2 for one, other in pairs]
-    single = [one.bps - other.bps for one, other in pairs]
-    days = [one.cluster for one, _ in pairs]
-    ours, theirs = (
-        [weight * order.bps / 1e4 for weight, order in zip(weights, orders, strict=True)]
-        for orders in zip(*pairs, strict=True)
-    )
-    found = cluster_t((ours, theirs), (weights, weights), (days, days))
-    weighted = [weight * value for weight, value in zip(weights, single, strict=True)]
-    return Contrast(
-        first=first,
-        second=second,
-        paired=True,
-        n=len(pairs),
-        n_second=len(pairs),
-        mean=found.mean,
-        interval=found.interval,
-        p_t=found.p,
-        p_sign_flip=sign_flip_p(weighted, days, seed=seed),
-        p_holm=math.nan,
-        for_1bp=pairs_needed(stdev(single)),
-    )
-
-
-def _pairs(ours: list[Order], theirs: list[Order]) -> list[tuple[Order, Order]]:
-    """Orders of the same parent, quantity and side; a parent that one algorithm worked twice has no single partner."""
-    one, other = _by_parent(ours), _by_parent(theirs)
-    return [(order, other[parent]) for parent, order in one.items() if parent in other]
-
-
-def _by_parent(orders: list[Order]) -> dict[Hashable, Order]:
-    counts = Counter(order.parent for order in orders)
-    return {order.parent: order for order in orders if order.parent is not None and counts[order.parent] == 1}
 
 
 def _short_names(paths: list[Path]) -> dict[Path, str]:

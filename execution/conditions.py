@@ -35,7 +35,7 @@ class Conditions:
     @classmethod
     def of(cls, bars: Bars, before: Bars | None = None) -> Self:
         """The conditions of `bars`; `before` are bars that end where these begin, for a past that is longer."""
-        past = _Past(bars if before is None else joined(before, bars))
+        past = Past(bars if before is None else joined(before, bars))
         everywhere = np.arange(0 if before is None else len(before), len(past.open_ns))
         days = past.open_ns[everywhere] // DAY_NS
         midnights = np.searchsorted(past.open_ns, days * DAY_NS)
@@ -61,11 +61,12 @@ def running(column: NDArray[np.generic]) -> NDArray[np.float64]:
     return sums
 
 
-class _Past:
+class Past:
     """Sums over bars, so that any stretch before a bar costs O(1)."""
 
     def __init__(self, bars: Bars) -> None:
         self.open_ns = bars.ts_open_ns
+        self._close_ns = bars.ts_close_ns
         length = bars.ts_close_ns - bars.ts_open_ns
         joins = np.zeros(len(bars), dtype=bool)
         joins[1:] = bars.ts_open_ns[1:] == bars.ts_close_ns[:-1]
@@ -75,6 +76,18 @@ class _Past:
         self._returns_days = running(np.where(joins, length, 0)) / DAY_NS
         self._days = running(length) / DAY_NS
         self._volume = running(bars.volume)
+
+    def before(self, ts_ns: int) -> tuple[float, float]:
+        """Volatility and daily volume as `Conditions` has them for a bar that opens then; NaN: too little is known.
+
+        From bars that have closed by the midnight before or, where that knew too little, by the moment itself.
+        """
+        for moment in (ts_ns // DAY_NS * DAY_NS, ts_ns):
+            at = np.searchsorted(self._close_ns, [moment], side="right")
+            volatility, daily_volume = (float(found[0]) for found in self.known(at)) if at[0] else (np.nan, np.nan)
+            if volatility == volatility:
+                break
+        return volatility, daily_volume
 
     def known(self, at: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Volatility and daily volume from the seven days before each of these bars, NaN for fewer than 10 bars."""

@@ -7,6 +7,7 @@ has ended. All decisions are the switchboard's; this file only waits and publish
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -61,6 +62,11 @@ class Conductor:
     def refused(self) -> int:
         """Messages that could not be read."""
         return self._board.refused
+
+    def mid(self, symbol: str) -> float:
+        """What the market data so far say of a symbol's price; NaN while nothing is known of it."""
+        feed = self._board.feeds.get(symbol)
+        return math.nan if feed is None else feed.mid
 
     def start(self, parent: Worked, *, decision_price: float | None = None) -> str:
         """Puts a parent to work and returns its execution id; it may start at any time in the future.

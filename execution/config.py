@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from core import checks, config
 from execution.contracts import MAX_DURATION_SECONDS, AlgoType
 from execution.fills import FillRule
+from execution.params import IS_SLICES, IsParams, OrderStyle
 from execution.plan import MAX_SLICES
+from execution.routing.settings import DEFAULT_LEARNING, ROUTERS, LearningConfig, check_arm
 
 SlippageName = Literal["square_root", "linear", "power", "almgren", "fixed_bps", "none"]
+QueueName = Literal["risk_averse", "power", "log"]
+MAX_LATENCY_MS: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,19 @@ class PovConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IsConfig:
+    type: Literal["IS"] = "IS"
+    default_slices: int = IS_SLICES
+    order_type: OrderStyle = "limit_then_cross"
+    half_life_seconds: float | None = None
+    risk_aversion: float | None = None
+
+    def __post_init__(self) -> None:
+        checks.between("default_slices", self.default_slices, 1, MAX_SLICES)
+        IsParams(half_life_seconds=self.half_life_seconds, risk_aversion=self.risk_aversion)  # has the bounds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlippageConfig:
     """model               `square_root`, `linear`, `power`, `almgren`, `fixed_bps` or `none` (the spread alone)
     impact_coefficient  of the first three; multiplies the volatility of the days before the parent where there are any
@@ -100,18 +117,39 @@ class SlippageConfig:
 class FillConfig:
     """max_participation    share of a bar's volume that all our orders together may trade
     limit_rule           `through`: a resting order fills when the market trades beyond it; `touch`: at it
-    assumed_spread_bps   quoted spread where neither quotes nor the instrument tell; the report says so
+    assumed_spread_bps   quoted spread where neither quotes nor the instrument nor past bars tell; the report says so
+    queue                who cancels in a queue that we stand in, on quotes or a book: `risk_averse` (those behind us,
+                         as long as that can be), `power` or `log` (in proportion to f of what is behind and ahead)
+    queue_exponent       of `power`: f(x) = x^n
+    queue_ahead          on trades alone: lots ahead of a resting order; null: it fills when the market trades through
+    *_latency_ms         whole milliseconds, on ticks: `feed` from a change of the market until we see it, `order` and
+                         `cancel` until the venue acts, `response` until we hear of a fill, a close or a reject
+
+    The first two are of bars and, but for a book's own queue, of trades; the last seven of trades, quotes and books.
     """
 
     max_participation: float = 0.1
     limit_rule: FillRule = "through"
     assumed_spread_bps: float = 5.0
+    queue: QueueName = "risk_averse"
+    queue_exponent: float = 2.0
+    queue_ahead: float | None = None
+    feed_latency_ms: int = 0
+    order_latency_ms: int = 0
+    cancel_latency_ms: int = 0
+    response_latency_ms: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.max_participation <= 1:
             raise ValueError(f"max_participation must be above 0 and at most 1, was {self.max_participation}")
         checks.one_of("limit_rule", self.limit_rule, ("through", "touch"))
         checks.not_negative("assumed_spread_bps", self.assumed_spread_bps)
+        checks.one_of("queue", self.queue, ("risk_averse", "power", "log"))
+        checks.positive("queue_exponent", self.queue_exponent)
+        if self.queue_ahead is not None:
+            checks.not_negative("queue_ahead", self.queue_ahead)
+        for name in ("feed_latency_ms", "order_latency_ms", "cancel_latency_ms", "response_latency_ms"):
+            checks.between(name, getattr(self, name), 0, MAX_LATENCY_MS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,22 +158,43 @@ class RoutingConfig:
     large_order_threshold  notional in quote currency from which an order counts as large
     urgency_threshold      seconds below which an order counts as urgent
     duration_seconds       the horizon of parents that do not name one
+    router                 who chooses: null: default_algo for all; `rules`, `learn`, or an algorithm (IS:high)
+    max_participation      part of the volume expected above which an order keeps to a share of it
+    wide_spread_bps        from which a spread counts as wide
+    least_regularity       R^2 of the day's volume curve below which large orders do not follow it
     """
 
     default_algo: AlgoType = "TWAP"
     large_order_threshold: float = 10000.0
     urgency_threshold: float = 300.0
     duration_seconds: int = 1800
+    router: str | None = None
+    max_participation: float = 0.1
+    wide_spread_bps: float = 20.0
+    least_regularity: float = 0.0
+    learning: LearningConfig = DEFAULT_LEARNING
 
     def __post_init__(self) -> None:
         checks.positive("large_order_threshold", self.large_order_threshold)
         checks.not_negative("urgency_threshold", self.urgency_threshold)
         checks.between("duration_seconds", self.duration_seconds, 1, MAX_DURATION_SECONDS)
+        if self.router is not None:
+            check_arm("router", self.router, *ROUTERS)
+        if not 0 < self.max_participation <= 1:
+            raise ValueError(f"max_participation must be above 0 and at most 1, was {self.max_participation}")
+        checks.positive("wide_spread_bps", self.wide_spread_bps)
+        checks.finite("least_regularity", self.least_regularity)
 
 
-AlgorithmConfig = TwapConfig | VwapConfig | IcebergConfig | PovConfig
+AlgorithmConfig = TwapConfig | VwapConfig | IcebergConfig | PovConfig | IsConfig
 DEFAULT_FILLS = FillConfig()
-DEFAULT_ALGORITHMS: tuple[AlgorithmConfig, ...] = (TwapConfig(), VwapConfig(), IcebergConfig(), PovConfig())
+DEFAULT_ALGORITHMS: tuple[AlgorithmConfig, ...] = (
+    TwapConfig(),
+    VwapConfig(),
+    IcebergConfig(),
+    PovConfig(),
+    IsConfig(),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,4 +263,13 @@ def _pov(c: Any) -> dict[str, Any]:
     return {"target_pov": c.target_pov, "min_volume_threshold": c.min_volume_threshold}
 
 
-EXECUTOR_ARGUMENTS = {"TWAP": _twap, "VWAP": _vwap, "Iceberg": _iceberg, "POV": _pov}
+def _is(c: Any) -> dict[str, Any]:
+    return {
+        "slice_count": c.default_slices,
+        "order_type": c.order_type,
+        "half_life_seconds": c.half_life_seconds,
+        "risk_aversion": c.risk_aversion,
+    }
+
+
+EXECUTOR_ARGUMENTS = {"TWAP": _twap, "VWAP": _vwap, "Iceberg": _iceberg, "POV": _pov, "IS": _is}

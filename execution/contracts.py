@@ -11,9 +11,11 @@ from core import checks
 from core.contracts import SIDES, Contract, FillEvent, Side
 from core.frozen import EMPTY, FrozenDict
 
-AlgoType = Literal["TWAP", "VWAP", "Iceberg", "POV"]
-Label = Literal["TWAP", "VWAP", "Iceberg", "POV", "MARKET"]  # of a report: also the whole parent as one market order
-ALGO_TYPES: Final[tuple[AlgoType, ...]] = ("TWAP", "VWAP", "Iceberg", "POV")
+AlgoType = Literal["TWAP", "VWAP", "Iceberg", "POV", "IS"]
+Label = Literal[
+    "TWAP", "VWAP", "Iceberg", "POV", "IS", "MARKET"
+]  # of a report: also the whole parent as one market order
+ALGO_TYPES: Final[tuple[AlgoType, ...]] = ("TWAP", "VWAP", "Iceberg", "POV", "IS")
 Status = Literal["running", "completed", "cancelled", "failed"]
 
 MAX_DURATION_SECONDS: Final = 24 * 3600  # with 10**11 lots every product of the rules stays inside int64
@@ -88,7 +90,7 @@ class ExecutionReport(Contract):
     start_ts_ns: int
     end_ts_ns: int | None
     side: Side = "buy"
-    algo_type: Label = "TWAP"
+    algo_type: str = "TWAP"  # a Label of ours, or what others call theirs
     strategy_id: str = ""
     parent_intent_id: str = ""
     venue: str = ""
@@ -112,6 +114,7 @@ class ExecutionReport(Contract):
         checks.not_negative("remaining_quantity", self.remaining_quantity)
         checks.one_of("status", self.status, ("running", "completed", "cancelled", "failed"))
         checks.one_of("side", self.side, SIDES)
+        checks.named("algo_type", self.algo_type)
         for f in fields(self):  # one NaN object, so that reports without a price still compare equal
             value = getattr(self, f.name)
             if isinstance(value, float) and value != value:
@@ -124,6 +127,12 @@ class ExecutionReport(Contract):
 
     def __reduce__(self) -> tuple[type[ExecutionReport], tuple[Any, ...]]:  # through the constructor: one NaN
         return ExecutionReport, tuple(getattr(self, f.name) for f in fields(self))
+
+    def _repr_html_(self) -> str:
+        """A small table, for notebooks."""
+        from execution.report.notebook import report_html
+
+        return report_html(self)
 
     @property
     def done(self) -> bool:

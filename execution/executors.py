@@ -20,8 +20,9 @@ _CLASSES: Final[dict[AlgoType, str]] = {
     "VWAP": "execution.vwap:VWAPExecutor",
     "Iceberg": "execution.iceberg:IcebergExecutor",
     "POV": "execution.pov:POVExecutor",
+    "IS": "execution.shortfall:ISExecutor",
 }
-_READ_HISTORY: Final = ("VWAP", "POV")
+_READ_HISTORY: Final = ("VWAP", "POV", "IS")
 
 
 def executor(
@@ -48,11 +49,17 @@ def work(
     price: float,
     execution_id: str | None = None,
     parent_intent_id: str = "",
+    venue: str | None = None,
 ) -> Worked:
     """A parent at work: the machine for a rule, the plan played as it is for an executor that can only plan."""
     if isinstance(executor, RuleExecutor):
         return executor.start(
-            algo, start_ns=start_ns, price=price, execution_id=execution_id, parent_intent_id=parent_intent_id
+            algo,
+            start_ns=start_ns,
+            price=price,
+            execution_id=execution_id,
+            parent_intent_id=parent_intent_id,
+            venue=venue,
         )
     planned = SyncExecutionWrapper(executor).plan_execution_sync(algo)
     if not planned:

@@ -1,4 +1,4 @@
-"""Executors that look at how much past days traded: VWAP and POV."""
+"""Executors that look at how past days traded: VWAP, POV and IS."""
 
 from __future__ import annotations
 
@@ -27,15 +27,22 @@ class HistoricalExecutor(SlicedExecutor):
         self, symbol: str, terms: Terms, bins: int, lookback_days: int, least_volume: float = 0.0
     ) -> Profile:
         """The expected volume curve of the terms' stretch of time; uniform, and why, where the past does not tell."""
-        history = self._history
-        if history is None and self.data_reader is not None:
-            first_ns = terms.start_ns - (4 * lookback_days + 8) * DAY_NS
-            try:
-                history = VolumeHistory(self.data_reader.bars(symbol, "1m", first_ns, terms.start_ns))
-            except DataError as error:
-                return uniform(bins, f"no history, {_what(error)}")
+        try:
+            history = self.history_before(symbol, terms.start_ns, lookback_days)
+        except DataError as error:
+            return uniform(bins, f"no history, {_what(error)}")
         duration_ns = terms.horizon_ms * NS_PER_MS
         return volume_profile(history, terms.start_ns, duration_ns, bins, lookback_days, least_volume)
+
+    def history_before(self, symbol: str, start_ns: int, lookback_days: int) -> VolumeHistory | None:
+        """The past of a symbol, far enough back for so many days of one type; None where nobody was given.
+
+        Raises DataError where the reader has no bars of it.
+        """
+        if self._history is not None or self.data_reader is None:
+            return self._history
+        first_ns = start_ns - (4 * lookback_days + 8) * DAY_NS
+        return VolumeHistory(self.data_reader.bars(symbol, "1m", first_ns, start_ns))
 
 
 def _what(error: DataError) -> str:

@@ -24,6 +24,7 @@ from execution.conditions import running
 from execution.config import FillConfig
 from execution.events import Market
 from execution.fills import is_within, maker_price, maker_share, quoted_ticks, takes, volume_budget
+from execution.filters import refusal
 from execution.pressure import Pressure
 
 VenueEvent = FillEvent | OrderClosed
@@ -103,7 +104,7 @@ class BarMarket:
         first_bar = int(np.searchsorted(self.bars.ts_open_ns, now_ns))
         lots = self.instrument.lots(intent.qty)
         near = intent.limit_price if intent.limit_price is not None else self.mid(first_bar - 1)
-        reason = self._refusal(intent, near)
+        reason = refusal(self.instrument, intent, near)
         if reason is not None:
             return OrderClosed(intent.intent_id, self.instrument.venue, "rejected", 0.0, now_ns, reason)
         self._working[intent.intent_id] = _Working(intent, sign(intent.side), lots, first_bar)
@@ -232,15 +233,6 @@ class BarMarket:
             {**intent.meta, "half_spread": half_spread, "impact": impact},
         )
 
-    def _refusal(self, intent: OrderIntent, near: float) -> str | None:
-        """What the venue's filters say against an order, at its limit or near this price."""
-        venue, limit = self.instrument, intent.limit_price
-        if venue.qty(venue.lots(intent.qty)) != intent.qty:
-            return f"quantity {intent.qty} is off the lot of {venue.lot}"
-        if limit is not None and venue.price(venue.ticks(limit)) != limit:
-            return f"price {limit} is off the tick of {venue.tick}"
-        return None if venue.accepts(intent.qty, near) else below_minimum(venue, intent.qty, near)
-
     def _expire(self, order: _Working, now_ns: int) -> OrderClosed:
         del self._working[order.intent.intent_id]
         return self._closed(order, "expired", now_ns)
@@ -248,14 +240,6 @@ class BarMarket:
     def _closed(self, order: _Working, status: str, now_ns: int) -> OrderClosed:
         filled = self.instrument.qty(order.filled)
         return OrderClosed(order.intent.intent_id, self.instrument.venue, status, filled, now_ns)  # type: ignore[arg-type]
-
-
-def below_minimum(venue: Instrument, qty: float, near: float) -> str:
-    """What the venue says to an order that is too small at this price."""
-    return (
-        f"quantity {qty}, worth {venue.notional(qty, near):.2f}, is below the minimum of "
-        f"{venue.min_qty} and {venue.min_notional:g} of notional"
-    )
 
 
 def _best_first(orders: Iterable[_Working], price: float) -> list[_Working]:

@@ -17,6 +17,8 @@ P = TypeVar("P", bound="Common")
 OrderStyle = Literal["limit", "market", "limit_then_cross"]
 Urgency = Literal["low", "medium", "high"]
 STYLE_OF_URGENCY: dict[str, OrderStyle] = {"low": "limit", "medium": "limit_then_cross", "high": "market"}
+STEEPNESS: dict[Urgency, float] = {"low": 1.0, "medium": 2.0, "high": 4.0}  # of IS: half-lives in its horizon
+IS_SLICES = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +176,46 @@ class PovParams(Sliced):
     def most(self) -> float:
         """The participation while catching up."""
         return min(0.99, 2 * self.rate) if self.max_participation is None else self.max_participation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsParams(Sliced):
+    """half_life_seconds   time in which what is left falls to 1/e, 1 / kappa; None: see risk_aversion and urgency
+    risk_aversion       instead: expected cost that one unit of variance is worth, per unit of quote currency; 0: equal
+                        slices. Where nothing is known of volatility and volume, the urgency says how steep
+    urgency             `low`, `medium` or `high`: a half-life of all, half or a quarter of the horizon (medium where
+                        nothing is said), and instead of an order type limit, limit_then_cross, market
+    impact_coefficient  of the square-root law by which risk_aversion weighs speed against risk
+    volume_time         whether the trajectory runs in usual volume instead of time
+    lookback_days       days of the same type (weekday, weekend) from which usual volume is known
+    """
+
+    slice_count: int | None = IS_SLICES
+    order_type: OrderStyle = "limit_then_cross"
+    half_life_seconds: float | None = None
+    risk_aversion: float | None = None
+    impact_coefficient: float = 0.5
+    volume_time: bool = False
+    lookback_days: int = 7
+
+    def __post_init__(self) -> None:
+        Sliced.__post_init__(self)
+        if self.half_life_seconds is not None:
+            checks.between("half_life_seconds", self.half_life_seconds, 0.001, 1e9)
+        if self.risk_aversion is not None:
+            checks.between("risk_aversion", self.risk_aversion, 0, 1e9)
+        if self.half_life_seconds is not None and self.risk_aversion is not None:
+            raise ValueError(
+                f"half_life_seconds and risk_aversion say the same thing: give one of them, "
+                f"was {self.half_life_seconds} and {self.risk_aversion}"
+            )
+        checks.positive("impact_coefficient", self.impact_coefficient)
+        checks.between("lookback_days", self.lookback_days, 1, 366)
+
+    @property
+    def steepness(self) -> float:
+        """Half-lives in the horizon where neither a half-life nor a risk aversion says otherwise: kappa * T."""
+        return STEEPNESS[self.urgency or "medium"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

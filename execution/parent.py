@@ -14,7 +14,7 @@ from core import ids
 from core.contracts import FillEvent, OrderClosed, OrderEvent, RiskDecision
 from core.instrument import Instrument
 from execution import rules, volume
-from execution.algorithm import Algorithm, Terms
+from execution.algorithm import Algorithm, Schedule, Terms
 from execution.children import Child, Children, Parent, Standing
 from execution.contracts import ExecutionReport
 from execution.events import Amend, Cancel, Event, Market, OrderUnknown, Pause, Resume, Step, Wake
@@ -92,6 +92,28 @@ class ParentOrder:
         if not self.ended:
             self._act()
         return Step(self._outbox.take(), self._wake_ns())
+
+    def adopt(self, schedule: Schedule) -> None:
+        """Follows a schedule that was made before, and not the one that its history would give today.
+
+        Raises ValueError once it has heard anything.
+        """
+        if self._now_ns:
+            raise ValueError(f"{self.parent.execution_id} has begun: it cannot adopt another schedule")
+        self.plan, self.curve, self.notes = schedule
+
+    def planned(self) -> list[tuple[int, int]]:
+        """When each slice begins (ns), and the lots due from then on; empty where volume or a display decides that."""
+        plan, curve = self.plan, self.curve
+        if plan.display or plan.ratio_ppm:
+            return []
+        return [
+            (
+                self._at(rules.slice_start_ms(plan, curve, k)),
+                self._filled_before + (curve.targets[k] if curve.targets else plan.quantity * (k + 1) // plan.slices),
+            )
+            for k in range(plan.slices)
+        ]
 
     def report(self) -> ExecutionReport:
         """Progress so far. Market prices and benchmarks are the driver's to add."""

@@ -49,6 +49,13 @@ class Pressure:
         self._settle(k)
         return self._memory.charge(quantity / volume, self._days_of(k), self._coefficient * self._volatility[k])
 
+    def carried(self, k: int) -> float:
+        """What of `charge` is due to our trading before bar k: the average displacement in it if we trade no more."""
+        if self._memory is None or not self._traded or math.isnan(self._volatility[k]) or not self._volume[k]:
+            return self.displacement(k)
+        self._settle(k)
+        return self._memory.charge(0.0, self._days_of(k), 0.0)
+
     def traded(self, k: int, quantity: float) -> None:
         """We have traded this signed quantity in bar k."""
         if self._memory is None or math.isnan(self._volatility[k]):

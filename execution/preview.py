@@ -59,6 +59,7 @@ class Preview:
     slices: int = 0
     style: str = ""
     profile_source: str | None = None
+    trajectory: str | None = None
     children: tuple[PreviewChild, ...] = ()
     refusal: str | None = None
     remarks: tuple[str, ...] = ()
@@ -70,7 +71,8 @@ class Preview:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
-        fields = ("price", "start_ns", "end_ns", "quantity", "slices", "style", "profile_source", "share", "refusal")
+        origins = ("profile_source", "trajectory")
+        fields = ("price", "start_ns", "end_ns", "quantity", "slices", "style", *origins, "share", "refusal")
         return {
             "algo": self.algo.to_dict(),
             "venue": self.instrument.venue,
@@ -115,6 +117,7 @@ def preview(
         slices=machine.plan.slices,
         style=_style(params),
         profile_source=machine.notes.get("profile_source"),
+        trajectory=machine.notes.get("trajectory"),
         children=children,
         remarks=tuple(_remarks(algo, executor, params, machine, tape, children, price)),
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from execution.profile import VolumeHistory
 
 MOST_ROWS: Final = 60
-_ALGORITHMS: Final = ("TWAP", "VWAP", "Iceberg", "POV")
+_ALGORITHMS: Final = ("TWAP", "VWAP", "Iceberg", "POV", "IS")
 _LENGTH = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _AMOUNT = re.compile(r"([0-9][0-9_,]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]*)")
 
@@ -177,6 +177,8 @@ def _header(found: Preview, setting: _Setting) -> Table:
     table.add_row("end", f"{iso(found.end_ns)} UTC")
     if found.profile_source is not None:
         table.add_row("volume profile", found.profile_source)
+    if found.trajectory is not None:
+        table.add_row("trajectory", found.trajectory)
     table.add_row("children", f"{len(found.children):,}, {found.style}; fills assumed perfect")
     return table
 

@@ -8,6 +8,7 @@ Source: science page, section 3; Bialkowski, Darolles, Le Fol (2008) for shares 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from core.bars import Bars
 from core.instrument import Instrument
-from execution.conditions import DAY_NS, running
+from execution.conditions import DAY_NS, Past, running
 from execution.plan import MAX_TAPE_LOTS
 
 SHRINKAGE_DAYS: Final = 10
@@ -44,9 +45,10 @@ class Profile:
 
 
 class VolumeHistory:
-    """Volumes of any stretch of time, from bars."""
+    """Volumes of any stretch of time, from bars; and how volatile the price was before a moment."""
 
     def __init__(self, bars: Bars) -> None:
+        self._bars = bars
         self._close_ns = bars.ts_close_ns
         self._volume = running(bars.volume)
         self._time = running(bars.ts_close_ns - bars.ts_open_ns)
@@ -60,6 +62,20 @@ class VolumeHistory:
         at = np.searchsorted(self._close_ns, edges_ns, side="right")
         covered = (self._time[at[-1]] - self._time[at[0]]) / (edges_ns[-1] - edges_ns[0])
         return np.diff(self._volume[at]), float(covered)
+
+    def conditions(self, ts_ns: int) -> tuple[float, float]:
+        """Volatility and daily volume as known at a moment: see `execution.conditions.Past.before`."""
+        return self._past.before(ts_ns)
+
+    @cached_property
+    def bar_ns(self) -> int:
+        """The length of a bar: the median; 0 without bars."""
+        lengths = self._bars.ts_close_ns - self._bars.ts_open_ns
+        return int(np.median(lengths)) if len(lengths) else 0
+
+    @cached_property
+    def _past(self) -> Past:
+        return Past(self._bars)
 
 
 def uniform(bins: int, why: str) -> Profile:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Final
 from core.contracts import FillEvent
 from core.instrument import Instrument
 from execution.contracts import ExecutionReport, Status, average_price
+from execution.plan import NS_PER_MS
 from execution.states import State
 
 if TYPE_CHECKING:
     from execution.parent import ParentOrder
 
 END_OF_HORIZON: Final = "end of horizon"
+MOST_SLICES: Final = 500  # whose schedule a report carries
 
 
 @dataclass(slots=True)
@@ -56,8 +58,28 @@ def progress(order: ParentOrder) -> ExecutionReport:
         unfilled_reason=_unfilled_reason(order) if order.ended and filled < total else None,
         denials=tuple(record.denials),
         fills=tuple(record.fills),
-        notes={**order.notes, **{f"paused, {why}": count for why, count in sorted(record.pauses.items())}},
+        notes={
+            **_limit(order),
+            **_schedule(order),
+            **order.notes,
+            **{f"paused, {why}": count for why, count in sorted(record.pauses.items())},
+        },
     )
+
+
+def _schedule(order: ParentOrder) -> dict[str, list[list[float]]]:
+    """[ms since the start, quantity due from then on] for each slice, where there are several and not too many."""
+    if not 1 < order.plan.slices <= MOST_SLICES:
+        return {}
+    start_ns, qty = order.parent.start_ns, order.instrument.qty
+    steps = [[(at_ns - start_ns) / NS_PER_MS, qty(lots)] for at_ns, lots in order.planned()]
+    return {"schedule": steps} if steps else {}
+
+
+def _limit(order: ParentOrder) -> dict[str, float]:
+    """The parent's worst price, where it has one."""
+    ticks = order.plan.limit_ticks
+    return {"limit_price": order.instrument.price(ticks)} if ticks else {}
 
 
 def _total_quantity(order: ParentOrder) -> float:

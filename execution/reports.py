@@ -36,20 +36,47 @@ def read_reports(path: Path) -> Iterator[ExecutionReport]:
     line that is not a report or repeats an execution: the same costs must not count twice.
     """
     seen: dict[str, int] = {}
+    for number, line in report_lines(path):
+        report = report_of(path, number, line)
+        check_new(path, number, report.execution_id, seen)
+        yield report
+
+
+def report_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file that are not blank, with their numbers. Raises DataError where there are none."""
+    empty = True
     with _opened(path) as file:
         for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            report = _parsed(path, number, line)
-            first = seen.setdefault(report.execution_id, number)
-            if first != number:
-                raise DataError(
-                    f"{path}, line {number}: execution {report.execution_id!r} was already reported in line {first}; "
-                    "keep its last report only, or keep the runs in separate files"
-                )
-            yield report
-    if not seen:
+            if line.strip():
+                empty = False
+                yield number, line
+    if empty:
         raise DataError(f"{path} holds no execution reports: the run that wrote it traded nothing, or did not end")
+
+
+def report_of(path: Path, number: int, line: bytes) -> ExecutionReport:
+    """The report in one line of a file. Raises DataError that names the file, the line and what is wrong."""
+    try:
+        value = from_json(line)
+    except ValueError as error:
+        start = line[:40].decode("utf-8", "replace").strip()
+        raise DataError(
+            f"{path}, line {number}: {error}; one execution report in JSON is expected, the line begins with {start!r}"
+        ) from error
+    try:
+        return ExecutionReport.from_dict(value)
+    except ValueError as error:
+        raise DataError(f"{path}, line {number}: {error}") from error
+
+
+def check_new(path: Path, number: int, execution_id: str, seen: dict[str, int]) -> None:
+    """Remembers the line of an execution in `seen`; raises DataError where another line already reported it."""
+    first = seen.setdefault(execution_id, number)
+    if first != number:
+        raise DataError(
+            f"{path}, line {number}: execution {execution_id!r} was already reported in line {first}; "
+            "keep its last report only, or keep the runs in separate files"
+        )
 
 
 def shared_settings(settings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -115,20 +142,6 @@ def _opened(path: Path) -> Iterator[Iterable[bytes]]:
             yield file
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
-def _parsed(path: Path, number: int, line: bytes) -> ExecutionReport:
-    try:
-        value = from_json(line)
-    except ValueError as error:
-        start = line[:40].decode("utf-8", "replace").strip()
-        raise DataError(
-            f"{path}, line {number}: {error}; one execution report in JSON is expected, the line begins with {start!r}"
-        ) from error
-    try:
-        return ExecutionReport.from_dict(value)
-    except ValueError as error:
-        raise DataError(f"{path}, line {number}: {error}") from error
 
 
 def _words(value: object) -> str:

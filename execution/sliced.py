@@ -1,4 +1,4 @@
-"""What TWAP, VWAP and POV share: slices of time, one child each, in one of three styles."""
+"""What TWAP, VWAP, POV and IS share: slices of time, one child each, in one of three styles."""
 
 from __future__ import annotations
 

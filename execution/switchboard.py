@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from core import topics
@@ -27,10 +27,11 @@ from core.contracts import (
 from core.instrument import Instrument
 from execution.contracts import ExecutionReport
 from execution.desk import Worked
-from execution.events import Event, Market, Wake
+from execution.events import Event, Market, OrderUnknown, Wake
 from execution.feed import NO_MARKS, Feed, Marks
 
 Command = OrderIntent | ExecutionReport
+Fate = FillEvent | OrderClosed | OrderEvent | OrderUnknown | RiskDecision
 OWN_TOPICS: Final[dict[str, type[Contract]]] = {
     topics.FILLS: FillEvent,
     topics.CLOSED: OrderClosed,
@@ -59,6 +60,7 @@ class _Seat:
     end_price: float = math.nan
     first: Marks = NO_MARKS
     last: Marks | None = None  # at the last fill
+    fills: set[str] = field(default_factory=set)  # their ids: a repeated one is no news
     reported: ExecutionReport | None = None
 
 
@@ -100,6 +102,11 @@ class Switchboard:
     def topics(self) -> tuple[str, ...]:
         """What it wants to hear, its own children's fates first."""
         return tuple(self._kinds)
+
+    def state(self, execution_id: str) -> str:
+        """The state of a parent at work, in a word. Raises KeyError for any other."""
+        parent = self._seats[execution_id].parent
+        return str(getattr(parent, "state", "working"))
 
     @property
     def working(self) -> bool:
@@ -158,19 +165,82 @@ class Switchboard:
             self.refused += 1
             self._on_refused(topic, str(error))
             return []
-        match event:
-            case QuoteEvent() | TradeEvent() | OHLCVBar():
-                feed = self._feeds_by_topic[topic]
-                return self._show(feed, now_ns) if feed.on(event) else []
-            case FillEvent():
-                seat = self._owners.get(event.order_id)
-            case OrderClosed() | OrderEvent():
-                seat = self._owners.get(event.intent_id)
-            case RiskDecision():  # leave to trade changes nothing
-                seat = None if event.allowed else self._owners.get(event.intent_id)
-            case _:
-                raise AssertionError(f"no such kind of message: {kind.__name__}")
-        return [] if seat is None else self._deliver(seat, event, now_ns)
+        if isinstance(event, QuoteEvent | TradeEvent | OHLCVBar):
+            return self.take(topic, event, now_ns)
+        if not isinstance(event, FillEvent | OrderClosed | OrderEvent | RiskDecision):
+            raise AssertionError(f"no such kind of message: {kind.__name__}")
+        return self.fate(event, now_ns)
+
+    def take(self, topic: str, event: QuoteEvent | TradeEvent | OHLCVBar, now_ns: int) -> list[Command]:
+        """News of the market. Raises KeyError for a topic that is not one of `topics`."""
+        feed = self._feeds_by_topic[topic]
+        return self._show(feed, now_ns) if feed.on(event) else []
+
+    def fate(self, event: Fate, now_ns: int) -> list[Command]:
+        """What became of a child; of others' orders nothing follows."""
+        seat = self._owner(event)
+        if seat is None or (isinstance(event, RiskDecision) and event.allowed):  # leave to trade changes nothing
+            return []
+        return self._deliver(seat, event, now_ns)
+
+    def show_owner(self, event: Fate, now_ns: int) -> list[Command]:
+        """The newest market to the parent that this is about, before it hears of it."""
+        seat = self._owner(event)
+        return [] if seat is None or not seat.began else self._deliver(seat, None, now_ns)
+
+    def show_due(self, now_ns: int) -> list[Command]:
+        """The newest market to the parent that `wake` would wake first."""
+        due = [seat for seat in self._seats.values() if seat.wake_ns is not None and seat.wake_ns <= now_ns]
+        first = min(due, key=lambda seat: (seat.wake_ns, seat.number), default=None)
+        return [] if first is None else self._deliver(first, None, now_ns)
+
+    def owns(self, event: Fate) -> bool:
+        """Whether it is about a child of a parent here."""
+        return self._owner(event) is not None
+
+    # ---- a parent that is made again from what it once heard
+
+    def remember(self, topic: str, event: QuoteEvent | TradeEvent | OHLCVBar) -> None:
+        """News of before: the feed follows, nobody is shown anything."""
+        self._feeds_by_topic[topic].on(event)
+
+    def recall_begin(self, execution_id: str, arrival_price: float, now_ns: int) -> None:
+        """It was put to work then, and if it has heard nothing since, it is to be woken. Its benchmarks begin anew."""
+        seat = self._seats[execution_id]
+        seat.began = True
+        seat.wake_ns = now_ns
+        seat.arrival_price = arrival_price
+        seat.first = seat.feed.marks(self._now_ns)
+
+    def recall(self, execution_id: str, event: Event, now_ns: int) -> tuple[OrderIntent, ...]:
+        """What it heard then, and nothing besides: the children that it wanted then. Its report is not given again."""
+        self._now_ns = max(self._now_ns, now_ns)
+        seat = self._seats.get(execution_id) or next(one for one in self._ended if one.execution_id == execution_id)
+        if isinstance(event, Market):
+            seat.seen = event
+        step = seat.parent.on(event, now_ns)
+        seat.wake_ns = step.wake_ns
+        self._owners.update((intent.intent_id, seat) for intent in step.commands)
+        return step.commands
+
+    def recall_report(self, report: ExecutionReport) -> None:
+        """It has ended and was reported so."""
+        seat = self._seats.pop(report.execution_id, None)
+        if seat is not None:
+            self._ended.append(seat)
+        else:
+            seat = next(one for one in self._ended if one.execution_id == report.execution_id)
+        seat.arrival_price, seat.end_price = report.arrival_price, report.end_price
+        seat.reported = report
+
+    def unreported(self, now_ns: int) -> list[Command]:
+        """The reports of parents that have ended and have not been reported."""
+        self._now_ns = max(self._now_ns, now_ns)
+        ended = [seat for seat in self._seats.values() if seat.parent.ended]
+        return [command for seat in ended for command in self._leave(seat)]
+
+    def _owner(self, event: Fate) -> _Seat | None:
+        return self._owners.get(event.order_id if isinstance(event, FillEvent) else event.intent_id)
 
     def unfinished(self) -> list[ExecutionReport]:
         """Reports of the parents that are still at work, as they stand."""
@@ -193,12 +263,13 @@ class Switchboard:
         commands: list[Command] = []
         news = seat.feed.market
         events: list[Event] = []
-        if news is not None and news is not seat.seen:
+        if news is not None and news != seat.seen:
             seat.seen = news
             events.append(news)
         if event is not None:
             events.append(event)
-        if isinstance(event, FillEvent):
+        if isinstance(event, FillEvent) and event.fill_id not in seat.fills:
+            seat.fills.add(event.fill_id)
             seat.last = seat.feed.marks(now_ns)
         for one in events:
             step = seat.parent.on(one, now_ns)

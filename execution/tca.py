@@ -139,6 +139,16 @@ class ExecutionCost:
         return self.filled_quantity / self.market_volume if self.market_volume > 0 else math.nan
 
     @property
+    def delay_filled(self) -> float:
+        """The delay of the quantity that was filled: s * F * (P_0 - P_d); the rest of it is `delay_unfilled`."""
+        return self.parts.delay * self.fill_rate
+
+    @property
+    def delay_unfilled(self) -> float:
+        """The delay of what was not filled, s * (S - F) * (P_0 - P_d): some books count it as opportunity."""
+        return self.parts.delay - self.delay_filled
+
+    @property
     def market_notional(self) -> float:
         """The market's volume at the price of the paper trade."""
         return self.market_volume * self.notional / self.total_quantity
@@ -146,6 +156,12 @@ class ExecutionCost:
     @property
     def shortfall_bps(self) -> float:
         return _ratio(self.shortfall, self.notional)
+
+    def _repr_html_(self) -> str:
+        """A small table, for notebooks."""
+        from execution.report.notebook import cost_html
+
+        return cost_html(self)
 
     @property
     def measured(self) -> bool:
@@ -275,6 +291,12 @@ class Pooled:
     participation: float
     against: dict[Benchmark, Slippage]
     duration_s: float
+
+    def _repr_html_(self) -> str:
+        """A small table, for notebooks."""
+        from execution.report.notebook import pooled_html
+
+        return pooled_html(self)
 
     @property
     def parts_bps(self) -> Parts:

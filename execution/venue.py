@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.bars import Bars
+from core.contracts import FillEvent
 from core.instrument import Instrument
 from execution.benchmarks import Tape
 from execution.conditions import WINDOW_DAYS, Conditions, joined
@@ -45,8 +47,23 @@ class Venue:
 
     def market(self) -> BarMarket:
         """A fresh market, in which nobody has traded yet."""
-        pressure = Pressure(self.bars, self.slippage, self.permanent_share, self.conditions)
-        return BarMarket(self.bars, self.instrument, self.half_spread, pressure, self.fills)
+        return BarMarket(self.bars, self.instrument, self.half_spread, self.pressure(), self.fills)
+
+    def pressure(self) -> Pressure:
+        """The memory of a fresh market."""
+        return Pressure(self.bars, self.slippage, self.permanent_share, self.conditions)
+
+    def bar_of(self, fill: FillEvent) -> int:
+        """The bar in which an order was filled: takers at its open, makers at its close."""
+        stamps = self.bars.ts_open_ns if fill.liquidity == "taker" else self.bars.ts_close_ns
+        return int(np.searchsorted(stamps, fill.ts_fill_ns))
+
+    def mids_without_us(self, fills: Sequence[FillEvent]) -> list[float]:
+        """The price of the market at each of these fills in a run without our orders: its bar's open, as in the data.
+
+        A bar of the past is what it is whoever looks on, so there is nothing to play.
+        """
+        return [float(self.bars.open[self.bar_of(fill)]) for fill in fills]
 
 
 def venue(

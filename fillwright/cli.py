@@ -23,9 +23,18 @@ VERBS = {
     "data": Verb("research.cli:data", "Import, make, download, list and check market data."),
     "plan": Verb("execution.pretrade.command:command", "What an order will cost, before it is sent."),
     "analyze": Verb("execution.analyze:command", "What the executions of a run cost."),
+    "report": Verb("execution.report.command:command", "The same as HTML pages that open offline, and as files."),
+    "import-fills": Verb("execution.foreign.command:command", "Orders and fills traded elsewhere, into executions."),
     "preview": Verb("execution.preview_command:command", "The children a parent order would get, before it is sent."),
     "compare": Verb("execution.compare:command", "Execution algorithms side by side."),
+    "router": Verb("execution.routing.command:command", "Why orders were routed as they were, and what was learnt."),
     "calibrate": Verb("execution.calibrate:command", "What size costs, from executions or from public trades."),
+    "trade": Verb("live.command:command", "Trade on paper: a service that survives being killed."),
+    "order": Verb("live.order_command:order", "Send, list, change and end a running trader's orders."),
+    "replay": Verb("live.replay_command:command", "What became of every parent, from a trader's journal alone."),
+    "kill": Verb("risk.kill_command:kill", "Stop all trading at once, and allow it again."),
+    "serve": Verb("live.serve:serve", "One process of a split trader: risk, broker or router."),
+    "verify": Verb("core.journal_command:command", "Whether a trader's journal is whole."),
 }
 
 
@@ -61,7 +70,7 @@ class LazyGroup(click.Group):
 fillwright = LazyGroup(
     name="fillwright",
     verbs=VERBS,
-    help="""Work orders with TWAP, VWAP, Iceberg and POV, through a risk gate, and know what they cost.
+    help="""Work orders with TWAP, VWAP, Iceberg, POV and IS, through a risk gate, and know what they cost.
 
     Every command takes --help and --debug; an error is one line, its exit code 1, or 2 for wrong usage.""",
     context_settings={"help_option_names": ["-h", "--help"]},

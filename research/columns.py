@@ -55,7 +55,7 @@ def to_kind(raw: pl.DataFrame, kind: Kind, layout: Layout, where: str) -> pl.Dat
     for name, found in source.items():
         column = raw[found]
         if name == kind.time:
-            columns[name] = _time(column, layout)
+            columns[name] = nanoseconds(column, layout)
         elif name == _BUYER_MADE:
             columns["side"] = _worded(column, {"sell": _YES, "buy": _NO})
         elif name == "side":
@@ -96,7 +96,7 @@ def _sources(raw: pl.DataFrame, kind: Kind, layout: Layout, where: str) -> dict[
     return source
 
 
-def _time(column: pl.Series, layout: Layout) -> pl.Series:
+def nanoseconds(column: pl.Series, layout: Layout) -> pl.Series:
     """Nanoseconds since the epoch; null where unreadable, ambiguous or not existing in its zone."""
     import polars as pl
 

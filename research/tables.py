@@ -20,10 +20,11 @@ _Number = float | None
 _Candle = tuple[int, _Number, _Number, _Number, _Number, _Number]
 
 
-def read_table(path: Path, names: Sequence[str] = ()) -> pl.DataFrame:
+def read_table(path: Path, names: Sequence[str] = (), separator: str = ",") -> pl.DataFrame:
     """The file's columns and `ROW`. CSV columns are text: what they mean is decided, and refused, later.
 
     `names` are the columns of a CSV file without a header; a first line that begins with a number is taken for data.
+    `separator` is the character between the cells of a CSV file.
     Raises DataError where the file is absent, empty, or not what its name says.
     """
     import polars as pl
@@ -37,12 +38,12 @@ def read_table(path: Path, names: Sequence[str] = ()) -> pl.DataFrame:
         if suffix in {".parquet", ".pq"}:
             frame = pl.read_parquet(path, glob=False, hive_partitioning=False).with_row_index(ROW, 1)
         elif suffix == ".zip":
-            frame = _read_zip(path, names)
+            frame = _read_zip(path, names, separator)
         elif suffix == ".json":
             frame = _read_candles(path)
         else:
             content = path.read_bytes()
-            frame = _read_csv(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content, names)
+            frame = _read_csv(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content, names, separator)
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path} is not readable: {str(error).strip().splitlines()[0]}") from error
     except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, UnicodeDecodeError) as error:
@@ -69,22 +70,22 @@ def only(frame: pl.DataFrame, where: dict[str, str], path: Path) -> pl.DataFrame
     return frame
 
 
-def _read_zip(path: Path, names: Sequence[str]) -> pl.DataFrame:
+def _read_zip(path: Path, names: Sequence[str], separator: str) -> pl.DataFrame:
     import polars as pl
 
     with zipfile.ZipFile(path) as archive:
         members = sorted(name for name in archive.namelist() if name.lower().endswith(".csv"))
         if not members:
             raise DataError(f"{path} holds no .csv file")
-        return pl.concat([_read_csv(archive.read(name), names) for name in members], how="diagonal")
+        return pl.concat([_read_csv(archive.read(name), names, separator) for name in members], how="diagonal")
 
 
-def _read_csv(content: bytes, names: Sequence[str]) -> pl.DataFrame:
+def _read_csv(content: bytes, names: Sequence[str], separator: str) -> pl.DataFrame:
     import polars as pl
 
     first = content.lstrip(b"\xef\xbb\xbf")[:65536].split(b"\n", 1)[0].decode()
-    header = not _is_number(first.split(",", 1)[0])
-    frame = pl.read_csv(content, has_header=header, infer_schema=False)
+    header = not _is_number(first.split(separator, 1)[0])
+    frame = pl.read_csv(content, separator=separator, has_header=header, infer_schema=False)
     if not header:
         if len(frame.columns) > len(names):
             raise DataError(

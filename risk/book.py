@@ -1,4 +1,4 @@
-"""What the gate knows about a symbol and about its own orders: position, reservations, reference price, message counts.
+"""What the gate knows of one symbol: position, open orders, reference price, and what that is worth.
 
 Quantities are floats. The gate compares them with limits that are policy, not accounting, so being right to one part
 in 10**9 is enough (`EPSILON`), and an error of rounding cannot build up: every order's share is computed from its own
@@ -9,85 +9,121 @@ would tie the gate to one venue's grid, and positions in a symbol may come from 
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from core.contracts import Side
+from core.instrument import Instrument
 from risk.limits import SymbolLimits
 
 EPSILON = 1e-9
+BPS = 1e-4
+
+
+@dataclass(slots=True)
+class OpenOrders:
+    """The orders of one side that may still trade: open, or of unknown fate."""
+
+    side: Side
+    orders: int = 0
+    qty: float = 0.0
+    limit_worth: float = 0.0  # quantity times limit price
+    market_qty: float = 0.0
+    best: float | None = None  # the limit price that trades first
+    _resting: dict[str, float] = field(default_factory=dict)
+
+    def reserve(self, qty: float, price: float | None) -> None:
+        """Add to (or, below 0, take from) what may still trade."""
+        self.qty += qty
+        if price is None:
+            self.market_qty += qty
+        else:
+            self.limit_worth += qty * price
+
+    def begin(self, intent_id: str, qty: float, price: float | None) -> None:
+        self.orders += 1
+        self.reserve(qty, price)
+        if price is not None:
+            self._resting[intent_id] = price
+            self.best = price if self.best is None else self._better(self.best, price)
+
+    def rest_no_more(self, intent_id: str) -> None:
+        """It is not in the venue's book any more; fills may still be on their way."""
+        price = self._resting.pop(intent_id, None)
+        if price is not None and price == self.best:
+            prices = self._resting.values()
+            self.best = None if not prices else max(prices) if self.side == "buy" else min(prices)
+
+    def end(self, intent_id: str) -> None:
+        self.rest_no_more(intent_id)
+        self.orders -= 1
+        if self.orders == 0:
+            self.qty = self.limit_worth = self.market_qty = 0.0
+
+    def _better(self, one: float, other: float) -> float:
+        return max(one, other) if self.side == "buy" else min(one, other)
 
 
 @dataclass(slots=True)
 class Book:
-    """One symbol of the account: all strategies together, because the venue nets them in one position."""
+    """One symbol of the account: all strategies together, because the venue nets them in one position.
+
+    `mark` (mid) and `edge` (the ask with the collar on it) are of the newest price that could be used, however old: one
+    symbol without data must not stop the others. `value`, `buys_worth`,
+    `sells_worth` and `exposure` are what the account has counted of it.
+    """
 
     symbol: str
     limits: SymbolLimits
+    instrument: Instrument | None = None
     position: float = 0.0
-    open_buys: float = 0.0  # open or of unknown fate
-    open_sells: float = 0.0
-    open_orders: int = 0
+    buys: OpenOrders = field(default_factory=lambda: OpenOrders("buy"))
+    sells: OpenOrders = field(default_factory=lambda: OpenOrders("sell"))
     bid: float = math.nan
     ask: float = math.nan
     reference_ts_ns: int | None = None
+    mark: float = math.nan
+    edge: float = math.nan
+    value: float = 0.0  # of the position
+    buys_worth: float = 0.0
+    sells_worth: float = 0.0
+    exposure: float = 0.0
+    multiplier: float = 1.0
+    lot: float = math.nan
+    tick: float = math.nan
 
-    def reserve(self, side: str, qty: float) -> None:
-        """Add to (or, below 0, take from) what is open."""
-        if side == "buy":
-            self.open_buys += qty
-        else:
-            self.open_sells += qty
-
-    def order_done(self) -> None:
-        self.open_orders -= 1
-        if self.open_orders == 0:
-            self.open_buys = self.open_sells = 0.0
-
-
-class Reservation:
-    """What an accepted order may still trade: reserved until fills or the venue's last word say otherwise."""
-
-    __slots__ = ("book", "filled", "qty", "side")
-
-    def __init__(self, book: Book, side: str, qty: float) -> None:
-        self.book = book
-        self.side = side
-        self.qty = qty
-        self.filled = 0.0
-        book.open_orders += 1
-        book.reserve(side, qty)
+    def __post_init__(self) -> None:
+        if self.instrument is not None:
+            self.multiplier = self.instrument.multiplier
+            self.lot, self.tick = self.instrument.qty(1), self.instrument.price(1)
 
     @property
-    def left(self) -> float:
-        rest = self.qty - self.filled
-        return rest if rest > EPSILON * self.qty else 0.0
+    def open_orders(self) -> int:
+        return self.buys.orders + self.sells.orders
 
-    def fill(self, qty: float) -> None:
-        before = self.left
-        self.filled += qty
-        self.book.reserve(self.side, self.left - before)
+    def own(self, side: Side) -> OpenOrders:
+        return self.buys if side == "buy" else self.sells
 
-    def close(self, cumulative_qty: float) -> None:
-        """Only fills up to the venue's total may still come: they stay reserved until they are seen."""
-        before = self.left
-        self.qty = cumulative_qty
-        self.book.reserve(self.side, self.left - before)
+    def price(self, bid: float, ask: float, ts_ns: int) -> None:
+        """The reference price; one that is not sane is kept to be refused, but worth nothing."""
+        self.bid, self.ask, self.reference_ts_ns = bid, ask, ts_ns
+        if sane(bid, ask):
+            self.mark = (bid + ask) / 2
+            self.edge = ask * (1.0 + (self.limits.price_collar_bps or 0.0) * BPS)
+
+    def appraise(self) -> None:
+        """Works out what it is worth: NaN where something is held or open that has never had a price.
+
+        exposure = max(value + open buys, open sells - value): the larger of the positions that may come of it.
+        """
+        size = self.multiplier
+        buys, sells = self.buys, self.sells
+        self.value = self.position * self.mark * size if self.position else 0.0
+        self.buys_worth = (buys.limit_worth + (buys.market_qty * self.edge if buys.market_qty else 0.0)) * size
+        self.sells_worth = (sells.limit_worth + (sells.market_qty * self.edge if sells.market_qty else 0.0)) * size
+        up, down = self.value + self.buys_worth, self.sells_worth - self.value
+        self.exposure = up if up >= down or math.isnan(up) else down  # NaN in either stays NaN
 
 
-class Window:
-    """Times of the messages that were let through, forgotten when they leave the window."""
-
-    __slots__ = ("_times",)
-
-    def __init__(self) -> None:
-        self._times: deque[int] = deque()
-
-    def add(self, now_ns: int) -> None:
-        self._times.append(now_ns)
-
-    def count(self, now_ns: int, window_ns: int) -> int:
-        """Messages in (now - window, now]."""
-        times = self._times
-        while times and times[0] <= now_ns - window_ns:
-            times.popleft()
-        return len(times)
+def sane(bid: float, ask: float) -> bool:
+    """Infinity and NaN fail the chain of comparisons; a locked market (bid = ask) is a price."""
+    return 0.0 < bid <= ask < math.inf

@@ -2,97 +2,208 @@
 
 All rules run, all breaches are listed, and what passes is reserved in the same step, so that two orders cannot share
 one limit. Reservations shrink on evidence only: a fill, or the venue's last word on an order.
+
+What is settled is forgotten an hour later (`REMEMBERED_S`), so that memory follows the orders at work. An intent that
+comes again after that is refused for its age; a fill of an order that is no longer known, from before what was
+forgotten, is taken for a repeat. Whatever is open or of unknown fate is never forgotten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections import deque
+from collections.abc import Hashable, Mapping
+from typing import Any, Final
 
-from core.contracts import FillEvent, OrderClosed, OrderIntent, RiskDecision
+from core.contracts import FillEvent, OrderClosed, OrderIntent, RiskDecision, Side
 from core.frozen import FrozenDict
-from risk.book import Book, Reservation, Window
+from core.instrument import Instrument
+from risk.account import DAY_NS, Account
+from risk.book import Book
+from risk.breakers import NS_PER_S, Breakers
 from risk.kill import KillSwitch
 from risk.limits import RiskLimits
-from risk.rules import CANCEL_RULES, DUPLICATE, NEW_ORDER_RULES, Breach, View
+from risk.orders import Order
+from risk.parents import Parents
+from risk.rules import CANCEL_RULES, DUPLICATE, NEW_ORDER_RULES
+from risk.view import Breach, View, content_of
+from risk.windows import Contents, Window
+
+REMEMBERED_S: Final = 3600.0
 
 
 class RiskGate:
     """One account's gate. Not thread-safe: it belongs to the loop that sends the orders.
 
-    `kill` defaults to a switch on `limits.kill_switch_file`; `positions` (symbol -> signed base quantity) is what the
-    account holds at the start.
+    kill         defaults to a switch on `limits.kill_switch_file`
+    positions    symbol -> signed base quantity that the account holds at the start
+    instruments  symbol -> the venue's grid, minima and contract size
+    epoch        orders of a lower one are refused; without one, the highest that has been seen counts
     """
 
     def __init__(
-        self, limits: RiskLimits, *, kill: KillSwitch | None = None, positions: Mapping[str, float] | None = None
+        self,
+        limits: RiskLimits,
+        *,
+        kill: KillSwitch | None = None,
+        positions: Mapping[str, float] | None = None,
+        instruments: Mapping[str, Instrument] | None = None,
+        epoch: int | None = None,
     ) -> None:
         if kill is None and limits.kill_switch_file is not None:
             kill = KillSwitch(limits.kill_switch_file)
+        self.kill = kill
         self._limits = limits
-        self._kill = kill
-        self._books: dict[str, Book] = {}
-        self._reservations: dict[str, Reservation] = {}
-        self._answers: dict[str, tuple[OrderIntent, RiskDecision]] = {}
-        self._fills: set[tuple[str, str]] = set()
+        self._instruments = dict(instruments or {})
+        self._account = Account()
+        self._parents = Parents()
+        self._breakers = Breakers(limits.repeats, limits.rejects)
+        self._contents = Contents()
         self._orders = Window()
         self._cancels = Window()
+        self._view = View(
+            limits,
+            kill,
+            self._account,
+            self._parents,
+            self._breakers,
+            self._contents,
+            self._orders,
+            self._cancels,
+            epoch,
+        )
+        self._answers: dict[str, tuple[OrderIntent, RiskDecision]] = {}
+        self._passed: dict[str, Order] = {}
+        self._strays: dict[tuple[str, str], int] = {}
+        self._settled: deque[tuple[int, str | tuple[str, str]]] = deque()
+        self._forgotten_until_ns = -1
+        self._remembered_ns = int(max(REMEMBERED_S, 2 * (limits.intents.max_age_s or 0.0)) * NS_PER_S)
+        self._now_ns = 0
+        self._tidy_ns = 0
         self._new_order_rules = tuple(NEW_ORDER_RULES.items())
         self._cancel_rules = tuple(CANCEL_RULES.items())
         for symbol, qty in (positions or {}).items():
-            self._book(symbol).position = qty
+            book = self._book(symbol)
+            book.position = qty
+            self._account.follow(book)
+
+    # ---- the question
 
     def check(self, intent: OrderIntent, now_ns: int) -> RiskDecision:
         """May this intent go to a venue? The same intent again gets the same answer, and reserves nothing more."""
         answered = self._answers.get(intent.intent_id)
         if answered is not None:
             return _replay(*answered, intent)
+        self._pass_time(now_ns)
+        view = self._view
         is_cancel = intent.action == "cancel"
-        book = self._books.get(intent.symbol) or self._book(intent.symbol)
-        view = View(intent, now_ns, book, self._limits, self._kill, self._orders, self._cancels)
+        view.look(intent, now_ns, self._book_to_look_at(intent.symbol))
         breaches: list[tuple[str, Breach]] | None = None
         for rule_id, rule in self._cancel_rules if is_cancel else self._new_order_rules:
             breach = rule(view)
             if breach is not None:
                 breaches = breaches or []
                 breaches.append((rule_id, breach))
-        if breaches:
-            decision = _refusal(intent.intent_id, breaches)
-        else:
-            decision = RiskDecision(intent.intent_id, True)
-            if is_cancel:
-                self._cancels.add(now_ns)
-            else:
-                self._orders.add(now_ns)
-                self._reservations[intent.intent_id] = Reservation(book, intent.side, intent.qty)
-        self._answers[intent.intent_id] = (intent, decision)
+        decision = _refusal(intent.intent_id, breaches) if breaches else RiskDecision(intent.intent_id, True)
+        self._count(intent, decision, now_ns, view.content)
         return decision
+
+    def recall(self, intent: OrderIntent, decision: RiskDecision, now_ns: int) -> None:
+        """An answer of before a restart: given again, and counted and reserved again where it let an order pass."""
+        if intent.intent_id not in self._answers:
+            self._pass_time(now_ns)
+            self._count(intent, decision, now_ns, content_of(intent))
+
+    # ---- what it hears
+
+    def on_parent(self, execution_id: str, symbol: str, side: Side, qty: float) -> None:
+        """A parent begins, or is amended: its children together may trade this quantity.
+
+        Raises ValueError for a quantity that is not finite and above 0, or a parent that changes its symbol or side.
+        """
+        self._parents.put(execution_id, symbol, side, qty)
 
     def on_fill(self, fill: FillEvent) -> None:
         """Book a fill, once per order and fill id; a fill of an order that never passed here moves the position too."""
-        key = (fill.order_id, fill.fill_id)
-        if key in self._fills:
+        order = self._passed.get(fill.order_id)
+        if order is None:
+            if self._is_repeat(fill):
+                return
+            self._account.fill(self._book(fill.symbol), fill)
             return
-        self._fills.add(key)
-        book = self._book(fill.symbol)
-        book.position += fill.qty if fill.side == "buy" else -fill.qty
-        reservation = self._reservations.get(fill.order_id)
-        if reservation is not None:
-            reservation.fill(fill.qty)
-            self._release_if_done(fill.order_id, reservation)
+        if fill.fill_id in order.fill_ids:
+            return
+        if not order.fill_ids:
+            self._breakers.executed(order.intent, fill.ts_fill_ns)
+        was_done = order.done
+        order.fill(fill)
+        self._account.fill(self._book(fill.symbol), fill)
+        if order.book.symbol != fill.symbol:
+            self._account.follow(order.book)
+        self._settle(order, was_done)
 
     def on_closed(self, closed: OrderClosed) -> None:
         """Release what an order will not trade any more: all but fills that the venue counts and nobody has seen."""
-        reservation = self._reservations.get(closed.intent_id)
-        if reservation is not None:
-            reservation.close(closed.cumulative_qty)
-            self._release_if_done(closed.intent_id, reservation)
+        order = self._passed.get(closed.intent_id)
+        if order is None or order.done:
+            return
+        if closed.status == "rejected" and not order.closed:
+            self._breakers.rejected(closed.intent_id, closed.ts_closed_ns)
+        if closed.cumulative_qty < order.intent.qty:
+            self._contents.drop(order.content, closed.intent_id)
+        order.close(closed.cumulative_qty)
+        self._account.follow(order.book)
+        self._settle(order, was_done=False)
 
     def on_price(self, symbol: str, bid: float, ask: float, ts_ns: int) -> None:
         """The reference price. An older one than the last is ignored; one that is not sane shuts the symbol's gate."""
-        book = self._books.get(symbol) or self._book(symbol)
+        book = self._account.books.get(symbol) or self._book(symbol)
         if book.reference_ts_ns is None or ts_ns >= book.reference_ts_ns:
-            book.bid, book.ask, book.reference_ts_ns = bid, ask, ts_ns
+            self._account.price(book, bid, ask, ts_ns)
+
+    def rearm(self, key: str, by: str, reason: str) -> None:
+        """Enables again what R06 or R16 has disabled: a key of `disabled`.
+
+        Nothing here remembers who did it: the caller writes that down. After a restart, breakers follow from the fills
+        and rejects that are told again, so a key may be disabled once more.
+        Raises ValueError without a name and a reason, or for a key that is not disabled.
+        """
+        self._breakers.rearm(key, by, reason)
+
+    def fence(self, epoch: int) -> None:
+        """From now on orders of a lower epoch are refused."""
+        view = self._view
+        view.epoch = epoch if view.epoch is None else max(view.epoch, epoch)
+
+    # ---- what it knows
+
+    @property
+    def disabled(self) -> dict[str, str]:
+        """What is disabled until it is re-armed: key -> why."""
+        return dict(self._breakers.disabled)
+
+    @property
+    def profit(self) -> float:
+        """Of the day, in quote currency: realised and unrealised since midnight UTC, fees taken off."""
+        return self._account.profit
+
+    @property
+    def remembered(self) -> int:
+        """How many answers are remembered."""
+        return len(self._answers)
+
+    def remembers(self, intent_id: str) -> bool:
+        """Whether an intent of this id has been answered."""
+        return intent_id in self._answers
+
+    def is_taken(self, intent: OrderIntent) -> bool:
+        """Whether another order was answered under this id."""
+        answered = self._answers.get(intent.intent_id)
+        return answered is not None and answered[0] != intent
+
+    def reference(self, symbol: str) -> tuple[float, float, int] | None:
+        """(bid, ask, when) of the newest reference price, sane or not; None where none has been seen."""
+        book = self._account.books.get(symbol)
+        return None if book is None or book.reference_ts_ns is None else (book.bid, book.ask, book.reference_ts_ns)
 
     def position(self, symbol: str) -> float:
         """Signed base quantity."""
@@ -101,18 +212,88 @@ class RiskGate:
     def reserved(self, symbol: str) -> tuple[float, float]:
         """Quantities (to buy, to sell) of orders that are open or of unknown fate."""
         book = self._book(symbol)
-        return book.open_buys, book.open_sells
+        return book.buys.qty, book.sells.qty
+
+    # ---- inside
+
+    def _count(self, intent: OrderIntent, decision: RiskDecision, now_ns: int, content: Hashable) -> None:
+        """An answer, and if it let something pass: a message to the venue, and for an order a reservation."""
+        self._answers[intent.intent_id] = (intent, decision)
+        if intent.action == "cancel" or not decision.allowed:
+            self._settled.append((self._now_ns, intent.intent_id))
+            if decision.allowed:
+                self._cancels.add(now_ns)
+            return
+        self._orders.add(now_ns)
+        book = self._book(intent.symbol)
+        self._contents.add(content, intent.intent_id, now_ns)
+        self._breakers.sent(intent.intent_id, now_ns)
+        parent = self._parents.get(intent.meta.get("execution_id"))
+        if parent is not None:
+            parent.touched_ns = now_ns
+        self._passed[intent.intent_id] = Order(intent, book, parent, content)
+        self._account.open_orders += 1
+        self._account.follow(book)
+        epoch = intent.meta.get("epoch")
+        if type(epoch) is int:
+            self.fence(epoch)
 
     def _book(self, symbol: str) -> Book:
-        book = self._books.get(symbol)
+        book = self._account.books.get(symbol)
         if book is None:
-            book = self._books[symbol] = Book(symbol, self._limits.for_symbol(symbol))
+            book = Book(symbol, self._limits.for_symbol(symbol), self._instruments.get(symbol))
+            self._account.books[symbol] = book
         return book
 
-    def _release_if_done(self, intent_id: str, reservation: Reservation) -> None:
-        if reservation.left == 0.0:
-            del self._reservations[intent_id]
-            reservation.book.order_done()
+    def _book_to_look_at(self, symbol: str) -> Book:
+        """Of a symbol that is not allowed nothing is kept: names are free, and memory is not."""
+        book = self._account.books.get(symbol)
+        if book is None and self._limits.allows(symbol):
+            return self._book(symbol)
+        return book or Book(symbol, self._limits.for_symbol(symbol), self._instruments.get(symbol))
+
+    def _settle(self, order: Order, was_done: bool) -> None:
+        if order.done and not was_done:
+            self._account.open_orders -= 1
+            self._settled.append((self._now_ns, order.intent.intent_id))
+
+    def _is_repeat(self, fill: FillEvent) -> bool:
+        """Whether a fill of an order that is not known has been booked before."""
+        key = (fill.order_id, fill.fill_id)
+        if key in self._strays or fill.ts_fill_ns <= self._forgotten_until_ns:
+            return True
+        self._strays[key] = fill.ts_fill_ns
+        self._settled.append((self._now_ns, key))
+        return False
+
+    def _pass_time(self, now_ns: int) -> None:
+        if now_ns > self._now_ns:
+            if self._now_ns == 0:  # what was told before anybody said what time it is has just happened
+                self._settled = deque((now_ns, name) for _, name in self._settled)
+            self._now_ns = now_ns
+        if now_ns >= self._tidy_ns:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Once a second of the gate's time, and at midnight."""
+        now_ns = self._now_ns
+        self._tidy_ns = min(now_ns + NS_PER_S, (now_ns // DAY_NS + 1) * DAY_NS)
+        self._account.begin_day(now_ns)
+        oldest_ns = now_ns - self._remembered_ns
+        while self._settled and self._settled[0][0] < oldest_ns:
+            self._forget(*self._settled.popleft())
+        self._parents.forget(now_ns)
+
+    def _forget(self, settled_ns: int, name: str | tuple[str, str]) -> None:
+        if isinstance(name, tuple):
+            last_ns = self._strays.pop(name)
+        else:
+            del self._answers[name]
+            order = self._passed.pop(name, None)
+            if order is None:
+                return
+            last_ns = order.last_fill_ns
+        self._forgotten_until_ns = max(self._forgotten_until_ns, settled_ns, last_ns)
 
 
 def _replay(first: OrderIntent, decision: RiskDecision, again: OrderIntent) -> RiskDecision:

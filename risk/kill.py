@@ -41,6 +41,15 @@ class KillSwitch:
         self._name = os.fspath(self._path)
         self._latched: KillStatus | None = None  # holds when the file could not be written
 
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def log_path(self) -> Path:
+        """Who tripped and who cleared it."""
+        return self._path.with_name(self._path.name + ".log")
+
     def tripped(self) -> bool:
         """Quick enough to ask before every order (below a microsecond: one stat)."""
         if self._latched is not None:
@@ -100,7 +109,7 @@ class KillSwitch:
 
     def _log(self, action: str, by: str, reason: str, ts_ns: int) -> None:
         line = codec.to_json({"action": action, "by": by, "reason": reason, "ts_ns": ts_ns}) + b"\n"
-        with self._path.with_name(self._path.name + ".log").open("ab") as log:
+        with self.log_path.open("ab") as log:
             log.write(line)
             log.flush()
             os.fsync(log.fileno())

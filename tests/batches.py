@@ -25,7 +25,7 @@ from execution.venue import Venue, venue
 from tests.naive import MINUTE_NS, START_NS
 
 SYMBOL = "ATOM/USDT"
-ALGOS: tuple[AlgoType, ...] = ("TWAP", "VWAP", "POV", "Iceberg")
+ALGOS: tuple[AlgoType, ...] = ("TWAP", "VWAP", "POV", "Iceberg", "IS")
 SECOND_NS = 1_000_000_000
 
 
@@ -93,6 +93,8 @@ class Witness:
 
     def on_closed(self, closed: OrderClosed) -> None:
         """Nothing is limited."""
+
+    def on_parent(self, execution_id: str, symbol: str, side: Side, qty: float) -> None: ...
 
     def on_price(self, symbol: str, bid: float, ask: float, ts_ns: int) -> None:
         """Nothing is limited."""
@@ -247,6 +249,13 @@ _OWN: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         settle_at=st.sampled_from((0.1, 0.5, 1.0)),
         lookback_days=st.integers(1, 5),
     ),
+    "IS": _some(
+        urgency=st.sampled_from(("low", "medium", "high")),
+        half_life_seconds=st.sampled_from((0.001, 20.0, 300.0, 1e9)),
+        volume_time=st.booleans(),
+        lookback_days=st.integers(1, 5),
+    )
+    | _some(risk_aversion=st.sampled_from((0.0, 1e-6, 1e-3, 1.0, 1e9)), impact_coefficient=st.sampled_from((0.1, 0.9))),
     "POV": _some(
         target_pov=st.sampled_from((0.01, 0.1, 0.2, 0.5)),
         max_participation=st.sampled_from((0.5, 0.7)),

@@ -62,7 +62,7 @@ def parent_of(
     **params: Any,
 ) -> ParentOrder:
     """A parent of any algorithm; ticks of 0.01, the same id and draws for both sides."""
-    if algo_type in ("VWAP", "POV"):
+    if algo_type in ("VWAP", "POV", "IS"):
         params["volumes"] = volumes
     made = executor(
         algo_type, "tester", instrument=Instrument(SYMBOL, tick="0.01", lot=lot, min_qty=str(min_qty)), **params

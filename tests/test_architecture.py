@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("core", "research", "strategies", "execution", "risk", "backtest", "fillwright")
+PACKAGES = ("core", "research", "strategies", "execution", "risk", "broker", "backtest", "live", "fillwright")
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-HEAVY = ("numpy", "pandas", "polars", "numba", "scipy", "ccxt")
+HEAVY = ("numpy", "pandas", "polars", "numba", "scipy", "ccxt", "plotly", "redis", "simplefix", "bidask")
 
 
 def tracked() -> list[Path]:

@@ -20,7 +20,6 @@ from execution.config import ExecutionConfig
 from execution.slippage import SquareRootSlippageModel
 from risk.gate import RiskGate
 from risk.kill import KillSwitch
-from risk.limits import RateLimits, RiskLimits, SymbolLimits
 from strategies.base import Account, Strategy
 from strategies.trendline_break_v1 import TrendlineBreakParams, TrendlineBreakV1
 from tests.backtests import (
@@ -37,17 +36,13 @@ from tests.backtests import (
     twap_config,
 )
 from tests.naive import MINUTE_NS, START_NS
-
-LOOSE = SymbolLimits(
-    max_order_qty=1e6, max_order_notional=1e9, max_position_qty=1e6, price_collar_bps=1000.0, max_reference_age_s=120.0
-)
+from tests.risks import loose
 
 
 def gate(tmp_path: Path, **limits: Any) -> RiskGate:
     """Loose limits but for those given; the kill switch is `kill` in the folder."""
-    rate = RateLimits(window_s=10.0, max_orders=1000, max_cancels=1000)
-    symbol_limits = replace(LOOSE, **limits)
-    return RiskGate(RiskLimits(symbols=(SYMBOL,), limits=symbol_limits, rate=rate), kill=KillSwitch(tmp_path / "kill"))
+    settings = loose(symbols=(SYMBOL,), limits=limits, parents="required", venue_filters="required")
+    return RiskGate(settings, kill=KillSwitch(tmp_path / "kill"), instruments={SYMBOL: PLAIN})
 
 
 def walk(count: int, seed: int = 1, volume: float = 1000.0) -> Bars:

@@ -14,12 +14,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from backtest import outputs
-from backtest.outputs import EQUITY, FILES, FILLS, REPORTS, RUN
 from backtest.runner import command
 from core.console import run
+from execution import run_files
 from execution.analyze import command as analyze
 from execution.reports import read_reports
+from execution.run_files import EQUITY, FILES, FILLS, REPORTS, RUN
 from research.data_reader import DataReader
 from research.grid import grid_of, step_of
 from research.sample import write_sample
@@ -238,6 +238,17 @@ def test_the_days_before_the_start_are_known_to_the_impact_model(
     late = next(read_reports(Path("var/backtest") / REPORTS))
     for fill in late.fills:  # without a past the raw formula would charge 0.5 * sqrt(share of the bar)
         assert 0 < fill.meta["impact"] / fill.price < 0.01
+
+
+def test_the_twin_run_is_in_every_report_where_it_is_wanted(market: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = answer(capsys, "--data-dir", market, "--twin")
+    reports = list(read_reports(Path("var/backtest") / REPORTS))
+    impacts = [report.notes["twin"]["impact"] for report in reports]
+    money = told["summary"]["costs"]["impact"]["money"]
+    assert sum(impacts) == pytest.approx(money)  # market orders: all of it was charged
+    assert money > 0
+    answer(capsys, "--data-dir", market)
+    assert all("twin" not in report.notes for report in read_reports(Path("var/backtest") / REPORTS))
 
 
 def test_denials_are_counted_and_told(market: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -511,14 +522,14 @@ def test_files_that_could_not_all_move_in_are_not_sealed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answer(capsys, "--data-dir", market)
-    sync = outputs._sync  # the last thing before the moves
+    sync = run_files._sync  # the last thing before the moves
 
     def full_disk(path: Path) -> None:
         if path.name == RUN:
             raise OSError(28, "No space left on device")
         sync(path)
 
-    monkeypatch.setattr(outputs, "_sync", full_disk)
+    monkeypatch.setattr(run_files, "_sync", full_disk)
     before = contents(Path("var/backtest"))
     assert call("--data-dir", market, "--seed", "9") == 1
     assert capsys.readouterr().err == "error: var/backtest cannot be written: No space left on device\n"

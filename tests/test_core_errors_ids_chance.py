@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import checks, topics
-from core.chance import generator, seed_of, uniform
+from core.chance import Dice, generator, seed_of, uniform
 from core.errors import ConfigError, DataError, FillwrightError, nearest
 from core.ids import child_id, execution_id
 
@@ -122,3 +122,13 @@ def test_topics_of_symbols_do_not_collide() -> None:
     assert len(set(names)) == 6
     assert topics.trades("ATOM/USDT") == "md.trades.ATOM/USDT"
     assert topics.FILLS == "fills.new"
+
+
+def test_dice_are_splitmix64_and_fall_the_same_for_the_same_parts() -> None:
+    dice = Dice("any")
+    dice._state = 0
+    assert [dice(1 << 64) for _ in range(2)] == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]  # Vigna's splitmix64.c
+    one, same, other = Dice(7, "x"), Dice(7, "x"), Dice(7, "y")
+    rolled = [one(6) for _ in range(100)]
+    assert rolled == [same(6) for _ in range(100)] != [other(6) for _ in range(100)]
+    assert set(rolled) == set(range(6))

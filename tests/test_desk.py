@@ -119,6 +119,8 @@ class Recorder:
     def on_closed(self, closed: OrderClosed) -> None:
         self.heard.append(closed)
 
+    def on_parent(self, execution_id: str, symbol: str, side: Side, qty: float) -> None: ...
+
     def on_price(self, symbol: str, bid: float, ask: float, ts_ns: int) -> None:
         self.prices.append((bid, ask, ts_ns))
 

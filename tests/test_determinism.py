@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from backtest.outputs import FILES, REPORTS
 from core.codec import from_json
 from execution.reports import read_reports
+from execution.run_files import FILES, REPORTS
 from research.sample import write_sample
 from research.times import parse_ns
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from execution.params import Common, IcebergParams, PovParams, TwapParams, VwapParams
+from execution.params import Common, IcebergParams, IsParams, PovParams, TwapParams, VwapParams
 from execution.plan import Policy
 from execution.states import ENDED, MOVES, State
 from tests.scripts import script
@@ -17,7 +17,7 @@ from tests.scripts import script
 make_tables = script("docs/make_tables.py")
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = (DOCS / "algorithms.md").read_text(encoding="utf-8")
-KINDS = {"TWAP": TwapParams, "VWAP": VwapParams, "Iceberg": IcebergParams, "POV": PovParams}
+KINDS = {"TWAP": TwapParams, "VWAP": VwapParams, "Iceberg": IcebergParams, "POV": PovParams, "IS": IsParams}
 
 
 def part(name: str) -> str:

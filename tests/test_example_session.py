@@ -65,7 +65,9 @@ def test_the_example_session_runs_line_for_line_on_an_empty_machine(tmp_path: Pa
         "fills.parquet",
         "equity.parquet",
         "run.json",
+        "report",
     }
+    assert f"report: {Path('var/backtest/report/index.html')}" in done.stdout.splitlines()
 
     about = json.loads((written / "run.json").read_bytes())
     assert about["data"]["synthetic"] is True
@@ -125,7 +127,7 @@ def test_the_session_on_real_bars_prints_what_it_assumed(real_run: tuple[Path, s
     assert "real, venue binance" in shown
     assert "SYNTHETIC" not in shown
     assert "tick 0.001 and lot 0.001 inferred from data" in shown
-    assert "spread: assumed" in shown
+    assert "spread: estimated" in shown
     about = json.loads((folder / "var" / "backtest" / "run.json").read_bytes())
     assert (about["period"]["gaps"], about["period"]["longest_gap_s"]) == (1, 284 * 60)
     assert len(reports_of(folder)) > 20

@@ -354,3 +354,63 @@ def test_numbers_for_people() -> None:
     assert money(-0.001) == "0.00"
     assert money(-12_345.6) == "-12,346"
     assert clock(3_725) == "62:05"
+
+
+# ---- with the market beside the reports
+
+
+def on_the_sample(folder: Path) -> Path:
+    """Market data of two days, and reports of fills that know neither prices around them nor spreads."""
+    from execution.tca_market import read_market
+    from research.data_reader import DataReader
+    from research.sample import write_sample
+
+    write_sample(folder / "data", start="2025-01-01", end="2025-01-03")
+    start = 1_735_689_600_000_000_000 + 30 * 3600 * 1_000_000_000
+    market = read_market(DataReader(folder / "data"), "ATOM/USDT", start, start)
+    made = []
+    for n in range(4):
+        ts = start + n * 600_000_000_000
+        price = float(market.mid_at(ts)) + 0.002
+        parts = [replace(fill(50.0, price, n=n), fill_id=f"f{n}", ts_fill_ns=ts)]
+        made.append(replace(report(50.0, parts, execution_id=f"x{n}", venue="sample"), start_ts_ns=ts, end_ts_ns=ts))
+    path = folder / "foreign.ndjson"
+    write_reports(path, made)
+    return path
+
+
+def test_market_data_fill_in_what_reports_lack_and_add_markouts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = on_the_sample(tmp_path)
+    output = tmp_path / "costs.csv"
+
+    code, out, err = outcome(
+        capsys, "--execution-reports", path, "--data-dir", tmp_path / "data", "--output", output, "--json"
+    )
+    assert (code, err) == (0, "")
+    summary = json.loads(out)["algorithms"]["TWAP"]
+    assert summary["measured"] == 4
+    assert summary["spread_bps"] > 0
+    assert summary["markout_5m_bps"] is not None
+    assert summary["markout_1s_bps"] is None  # quotes by the minute do not tell
+    assert summary["impact_methods"] == ["participation"]
+    frame = pl.read_csv(output)
+    assert {"pwp_slippage_bps", "reversion_5m_bps", "latency_p50_ms", "schedule_deviation"} <= set(frame.columns)
+    assert frame["market_source"].unique().to_list() == ["mids: quotes; volume: bars, typical price (H+L+C)/3"]
+    code, out, _ = outcome(capsys, "--execution-reports", path, "--data-dir", tmp_path / "data")
+    assert code == 0
+    assert "markout after 5 min" in out
+    assert "4 of 4: nobody says when it was decided" in out
+    code, out, _ = outcome(capsys, "--execution-reports", path)
+    assert code == 0
+    assert "markout" not in out
+
+
+def test_a_folder_without_market_data_is_refused(
+    reports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = outcome(capsys, "--execution-reports", reports, "--data-dir", tmp_path / "nothing")
+
+    assert (code, out) == (1, "")
+    assert "holds no market data" in err

@@ -8,10 +8,12 @@ import pytest
 
 from core.errors import ConfigError
 from execution.config import (
+    DEFAULT_ALGORITHMS,
     EXECUTOR_ARGUMENTS,
     ExecutionConfig,
     FillConfig,
     IcebergConfig,
+    IsConfig,
     PovConfig,
     RoutingConfig,
     SlippageConfig,
@@ -31,7 +33,9 @@ def read(tmp_path: Path, text: str) -> ExecutionConfig:
 
 
 def test_the_file_of_the_specification_is_what_the_defaults_are(tmp_path: Path) -> None:
-    assert read(tmp_path, EXECUTION_YAML) == ExecutionConfig()
+    """But for IS, which the specification does not have."""
+    assert read(tmp_path, EXECUTION_YAML) == ExecutionConfig(algorithms=DEFAULT_ALGORITHMS[:4])
+    assert DEFAULT_ALGORITHMS[4:] == (IsConfig(),)
 
 
 def test_the_shipped_file_can_be_read_and_names_every_algorithm() -> None:

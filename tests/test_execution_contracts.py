@@ -72,7 +72,7 @@ def test_the_fields_are_those_of_the_specification_in_its_order() -> None:
     assert all(
         field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING for field in later
     )
-    assert ALGO_TYPES == ("TWAP", "VWAP", "Iceberg", "POV")
+    assert ALGO_TYPES == ("TWAP", "VWAP", "Iceberg", "POV", "IS")
 
 
 @pytest.mark.parametrize("contract", ALL)
@@ -135,7 +135,7 @@ def test_any_algorithm_survives_the_round_trip(quantity: float, seconds: int, pa
         ({"duration_seconds": 0}, "duration_seconds must be a finite number above 0, was 0"),
         ({"duration_seconds": -60}, "duration_seconds"),
         ({"duration_seconds": 86_401}, "duration_seconds must be between 1 and 86400, was 86401"),
-        ({"algo_type": "twap"}, "algo_type must be one of TWAP, VWAP, Iceberg, POV, was 'twap'"),
+        ({"algo_type": "twap"}, "algo_type must be one of TWAP, VWAP, Iceberg, POV, IS, was 'twap'"),
         ({"side": "long"}, "side must be one of buy, sell, was 'long'"),
         ({"symbol": ""}, "symbol must be a name"),
     ],

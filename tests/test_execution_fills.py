@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -102,3 +104,22 @@ def test_more_volume_and_a_higher_cap_never_lower_the_budget(
     assert volume_budget(volume + more, cap, lot) >= budget
     assert volume_budget(volume, max(cap, higher), lot) >= budget
     assert volume_budget(0, cap, lot) == volume_budget(volume, 0, lot) == 0
+
+
+@pytest.mark.parametrize("row", golden.rows("touch_bias.csv"), ids=lambda row: f"{row['steps']} steps")
+def test_on_a_random_walk_touch_fills_far_more_often_than_through(row: dict[str, str]) -> None:
+    """A bar made of a walk of single ticks: the chance that its rule fills a bid so many ticks below the open."""
+    start, ticks = 1_000, int(row["ticks"])
+    chances = {(start, start): 1.0}  # by where it is, and its low
+    for _ in range(int(row["steps"])):
+        before, chances = chances, defaultdict(float)
+        for (at, low), chance in before.items():
+            for to in (at - 1, at + 1):
+                chances[to, min(low, to)] += chance / 2
+    for rule in ("touch", "through"):
+        filled = sum(
+            chance
+            for (_, low), chance in chances.items()
+            if maker_share(1, start - ticks, start, low, 1, rule == "touch") > 0
+        )
+        assert filled == pytest.approx(float(row[rule]), abs=5e-6)

@@ -12,7 +12,7 @@ from core.instrument import Instrument
 from execution.base import ratio_ppm
 from execution.contracts import AlgoType, ExecutionAlgorithm
 from execution.executors import executor
-from execution.params import Common, IcebergParams, PovParams, Sliced, TwapParams, VwapParams, read
+from execution.params import Common, IcebergParams, IsParams, PovParams, Sliced, TwapParams, VwapParams, read
 from execution.plan import Completion, Plan, Policy, Style
 from execution.vwap import VWAPExecutor
 from tests.naive import START_NS
@@ -23,6 +23,7 @@ KINDS: dict[AlgoType, type[Any]] = {
     "VWAP": VwapParams,
     "POV": PovParams,
     "Iceberg": IcebergParams,
+    "IS": IsParams,
 }
 
 
@@ -113,6 +114,12 @@ REFUSED: list[tuple[AlgoType, dict[str, Any], str]] = [
     ("POV", {"spike": -1}, "spike must be"),
     ("POV", {"spike": 1001}, "spike must be"),
     ("POV", {"spike_slices": 0}, "spike_slices must be"),
+    ("IS", {"half_life_seconds": 0}, "half_life_seconds must be between 0.001 and"),
+    ("IS", {"risk_aversion": -1e-6}, "risk_aversion must be between 0 and"),
+    ("IS", {"half_life_seconds": 60, "risk_aversion": 1e-6}, "the same thing: give one of them, was 60.0 and 1e-06"),
+    ("IS", {"impact_coefficient": 0}, "impact_coefficient must be"),
+    ("IS", {"lookback_days": 367}, "lookback_days must be"),
+    ("IS", {"urgency": "very"}, "urgency"),
     ("POV", {"pov_completion": "hope"}, "pov_completion"),
     ("Iceberg", {"visible_ratio": 0}, "visible_ratio must be above 0 and at most 1, was 0"),
     ("Iceberg", {"visible_ratio": 1.1}, "visible_ratio must be above 0 and at most 1, was 1.1"),
@@ -168,7 +175,7 @@ def test_the_bounds_themselves_are_allowed(algo_type: AlgoType, given: dict[str,
 @pytest.mark.parametrize(
     ("urgency", "style"), [("low", Style.LIMIT), ("medium", Style.REST_THEN_CROSS), ("high", Style.MARKET)]
 )
-@pytest.mark.parametrize("algo_type", ["TWAP", "VWAP", "POV"])
+@pytest.mark.parametrize("algo_type", ["TWAP", "VWAP", "POV", "IS"])
 def test_urgency_is_an_order_type_in_other_words(algo_type: AlgoType, urgency: str, style: Style) -> None:
     assert plan(algo_type, urgency=urgency).style == style
 

@@ -16,12 +16,11 @@ from core.bars import Bars
 from core.chance import generator
 from execution.conditions import DAY_NS, Conditions, running
 from execution.contracts import ALGO_TYPES
-from execution.params import Urgency
+from execution.params import STEEPNESS, Urgency
 from execution.pressure import Pressure
 from execution.pretrade.forecast import (
     DAY_S,
     PLANNED,
-    STEEPNESS,
     UNSURE_IMPACT,
     CostForecast,
     Forecaster,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from execution.conditions import Conditions
 from execution.pretrade.chart import Dot, curve
 from execution.pretrade.command import DURATIONS_S, command
 from execution.pretrade.known import Told, known_market
+from execution.preview_command import command as preview_command
 from research.cli import data
 from research.data_reader import DataReader
 from research.sample import write_sample
@@ -189,10 +191,41 @@ def test_every_impact_model_can_be_planned_with(tmp_path: Path, model: str) -> N
     assert ("no frontier" in shown) == (model in ("fixed_bps", "none"))
 
 
+def test_a_choice_that_another_beats_in_cost_and_risk_says_so() -> None:
+    shown = call(*TOLD, *ORDER, "--duration", "4h", COLUMNS="200").stdout
+    found = answer(*TOLD, *ORDER, "--duration", "4h")
+    best, rows = found["recommended"], found["forecasts"]
+    better = min((row for row in rows if row["sd_bps"] < best["sd_bps"]), key=lambda row: row["mean_bps"])
+    assert (best["algo"], better["algo"]) == ("TWAP", "IS")
+    assert f"by this model IS over 4h costs {best['mean_bps'] - better['mean_bps']:.1f} bps less" in shown
+    assert "by this model" not in call(*TOLD, *ORDER, "--duration", "4h", "--urgency", "high", COLUMNS="200").stdout
+
+
+def test_a_schedule_that_is_too_fast_for_the_volume_says_so() -> None:
+    words = (*TOLD, "--side", "buy", "--quantity", "12000", "--urgency", "high", "--duration", "4h")
+    row = answer(*words)["recommended"]
+    assert (row["algo"], row["completion"] > 0.9, row["participation"] < 0.1) == ("IS", True, True)
+    assert "its busiest part would be 12% of the volume then, and at most 10% is traded" in call(*words).stdout
+
+
+def test_the_command_that_shows_the_children_finds_the_same_market(store: Path) -> None:
+    shown = call("--symbol", "ATOM/USDT", *ORDER, "--data-dir", store, "--urgency", "high", COLUMNS="300").stdout
+    (line,) = [line for line in shown.splitlines() if line.startswith("its children: ")]
+    words = shlex.split(line.removeprefix("its children: "))
+    assert words[:2] == ["fillwright", "preview"]
+    result = CliRunner().invoke(preview_command, [*words[2:], "--json"], catch_exceptions=False, standalone_mode=False)
+    found = json.loads(result.stdout)
+    order = answer("--symbol", "ATOM/USDT", *ORDER, "--data-dir", store, "--urgency", "high")["recommended"]["order"]
+    assert found["algo"] == order
+    assert found["share"] == 1
+
+
 def test_selling_costs_what_buying_costs() -> None:
     bought = answer(*TOLD, "--side", "buy", "--quantity", "5e3")
     sold = answer(*TOLD, "--side", "sell", "--quantity", "5e3")
-    assert bought["forecasts"] == sold["forecasts"]
+    for one, other in zip(bought["forecasts"], sold["forecasts"], strict=True):
+        assert (one.pop("order")["side"], other.pop("order")["side"]) == ("buy", "sell")
+        assert one == other
 
 
 def test_an_order_beyond_the_market_is_told_so() -> None:

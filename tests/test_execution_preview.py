@@ -167,7 +167,7 @@ def test_a_quantity_below_the_minimum_is_refused_with_the_least() -> None:
     assert (found.children, found.share) == ((), 0)
 
 
-@pytest.mark.parametrize("algo", ["TWAP", "VWAP", "Iceberg", "POV"])
+@pytest.mark.parametrize("algo", ["TWAP", "VWAP", "Iceberg", "POV", "IS"])
 def test_the_minimum_notional_counts_at_the_price(algo: AlgoType) -> None:
     fine = Instrument(SYMBOL, lot="0.01", min_notional=5)
     refused = of(algo, 1.25, instrument=fine, mid=3.998)  # pitfall 6
@@ -427,3 +427,12 @@ def test_durations_are_read_as_people_write_them(
     words = (*parent(tmp_path, "TWAP", "10", "--price", "4", "--start", "2025-01-01", "--json"), "--duration", text)
     _, out, _ = outcome(capsys, *words)
     assert json.loads(out)["algo"]["duration_seconds"] == seconds
+
+
+def test_is_shows_where_its_trajectory_is_from_and_sends_less_and_less() -> None:
+    found = of("IS", 1_000, 14_400, slice_count=8, urgency="high")
+    assert found.trajectory == "half-life 3,600 s, a quarter of the horizon"
+    assert lots(found) == sorted(lots(found), reverse=True)
+    assert (sum(lots(found)), minutes(found)[:2]) == (1_000, [0, 30])
+    assert found.to_dict()["trajectory"] == found.trajectory
+    assert of("TWAP", 10).trajectory is None

@@ -13,7 +13,7 @@ import pytest
 
 from core import ids
 from core.bars import Bars
-from core.contracts import FillEvent, OrderIntent, RiskDecision
+from core.contracts import FillEvent, OrderIntent, RiskDecision, Side
 from core.errors import DataError
 from core.instrument import Instrument
 from execution.base import BaseExecutor
@@ -151,7 +151,7 @@ def test_the_same_call_gives_the_same_report() -> None:
 
 
 def test_a_polars_frame_is_as_good_as_a_pandas_one() -> None:
-    assert simulator().simulate_execution(twap(), pl.from_pandas(market())) == simulator().simulate_execution(  # type: ignore[arg-type]
+    assert simulator().simulate_execution(twap(), pl.from_pandas(market())) == simulator().simulate_execution(
         twap(), market()
     )
 
@@ -193,6 +193,9 @@ def test_the_gate_stands_between_the_parent_and_the_market() -> None:
             raise AssertionError("nothing was allowed to trade")
 
         def on_closed(self, closed: object) -> None: ...
+
+        def on_parent(self, execution_id: str, symbol: str, side: Side, qty: float) -> None: ...
+
         def on_price(self, symbol: str, bid: float, ask: float, ts_ns: int) -> None: ...
 
     report = simulator(gate=Closed()).simulate_execution(twap(), market())

@@ -34,7 +34,7 @@ from tests.parents import (
     play_out,
 )
 
-ALGORITHMS: tuple[AlgoType, ...] = ("TWAP", "VWAP", "Iceberg", "POV")
+ALGORITHMS: tuple[AlgoType, ...] = ("TWAP", "VWAP", "Iceberg", "POV", "IS")
 PAST = VolumeHistory(past_bars(np.tile(np.where(np.arange(1440) % 3 == 0, 60, 6), 8)))
 """Eight days before the start with 60, 6 and 6 lots a minute in turns."""
 
@@ -90,6 +90,14 @@ PARAMETERS: dict[AlgoType, st.SearchStrategy[dict[str, Any]]] = {
             "spike": st.sampled_from([0, 2, 5]),
             "spike_slices": st.integers(1, 4),
             "pov_completion": st.sampled_from(["strict", "complete", "sweep"]),
+        }
+    ),
+    "IS": st.fixed_dictionaries(
+        {
+            **SLICED,
+            "volumes": st.sampled_from([PAST, None]),
+            "half_life_seconds": st.sampled_from([None, 0.001, 10.0, 60.0, 1e9]),
+            "volume_time": st.booleans(),
         }
     ),
     "Iceberg": st.fixed_dictionaries(

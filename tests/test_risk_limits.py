@@ -9,7 +9,7 @@ import pytest
 
 from core.config import parse
 from core.errors import ConfigError
-from risk.limits import RateLimits, RiskLimits, SymbolLimits, load_limits
+from risk.limits import RiskLimits, SymbolLimits, load_limits
 
 RISK_YAML = Path(__file__).resolve().parents[1] / "config" / "risk.yaml"
 
@@ -18,7 +18,9 @@ def test_the_shipped_file_sets_every_limit() -> None:
     limits = load_limits(RISK_YAML)
     symbol = limits.for_symbol("ATOM/USDT")
     assert all(getattr(symbol, field.name) is not None for field in dataclasses.fields(SymbolLimits))
-    assert all(getattr(limits.rate, field.name) is not None for field in dataclasses.fields(RateLimits))
+    for section in (limits.account, limits.rate, limits.repeats, limits.rejects, limits.intents):
+        assert all(getattr(section, field.name) is not None for field in dataclasses.fields(section)), section
+    assert (limits.parents, limits.venue_filters) == ("required", "required")
     assert limits.symbols == ("ATOM/USDT",)
     assert limits.kill_switch_file == "var/kill"
 
@@ -41,6 +43,9 @@ def test_an_override_changes_what_it_names_and_nothing_else() -> None:
         ({"overrides": {"B": {"max_order_qty": -1}}}, "overrides.B.max_order_qty: must be a finite number above 0"),
         ({"rate": {"max_orders": 2.5}}, "rate.max_orders: must be a whole number, was 2.5"),
         ({"rate": {"window_s": 0}}, "rate.window_s: must be a finite number above 0"),
+        ({"account": {"max_daily_loss": -5}}, "account.max_daily_loss: must be a finite number above 0, was -5"),
+        ({"rejects": {"last_orders": 5, "max_rejects": 5}}, "rejects.max_rejects: must be below last_orders 5, was 5"),
+        ({"parents": "requird"}, "parents: must be one of required, if_known"),
         ({"symbols": "ATOM/USDT"}, "symbols: must be a list, was 'ATOM/USDT'"),
     ],
 )

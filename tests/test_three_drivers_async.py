@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.bars import Bars
 from core.chance import generator
-from core.contracts import FillEvent, OrderClosed, OrderIntent, RiskDecision
+from core.contracts import FillEvent, OrderClosed, OrderIntent, RiskDecision, Side
 from execution.benchmarks import Tape
 from execution.config import FillConfig
 from execution.contracts import AlgoType, ExecutionAlgorithm, ExecutionReport
@@ -27,7 +27,7 @@ from tests.naive import MINUTE_NS, START_NS
 from tests.parents import check_books
 from tests.stage import Refuses, Stage, Storm, Told, Trace, trace
 
-ALGORITHMS: tuple[AlgoType, ...] = ("TWAP", "VWAP", "Iceberg", "POV")
+ALGORITHMS: tuple[AlgoType, ...] = ("TWAP", "VWAP", "Iceberg", "POV", "IS")
 SECOND = 1_000_000_000
 
 
@@ -107,6 +107,12 @@ PARAMS: dict[AlgoType, dict[str, st.SearchStrategy[Any]]] = {
         "feed_forward": st.booleans(),
         "spike": st.sampled_from((0, 2)),
         "pov_completion": st.sampled_from(("strict", "complete", "sweep")),
+    },
+    "IS": {
+        **SLICED,
+        "half_life_seconds": st.sampled_from((0.001, 60.0, 1e9)),
+        "volume_time": st.booleans(),
+        "urgency": st.sampled_from(("low", "medium", "high")),
     },
     "Iceberg": {
         **{name: one for name, one in COMMON.items() if name != "max_participation"},
@@ -196,6 +202,7 @@ class Recorder:
 
     def on_fill(self, fill: FillEvent) -> None: ...
     def on_closed(self, closed: OrderClosed) -> None: ...
+    def on_parent(self, execution_id: str, symbol: str, side: Side, qty: float) -> None: ...
     def on_price(self, symbol: str, bid: float, ask: float, ts_ns: int) -> None: ...
 
 

@@ -395,7 +395,7 @@ def simulated(algo_type: Any, bars: Bars, before: Bars, **params: Any) -> Execut
     frame = pl.DataFrame(
         {name: getattr(bars, name) for name in ("ts_open_ns", "ts_close_ns", "open", "high", "low", "close", "volume")}
     )
-    return simulator.simulate_execution(algo, frame)  # type: ignore[arg-type]
+    return simulator.simulate_execution(algo, frame)
 
 
 INSTRUMENT = Instrument(SYMBOL, tick="0.0001", lot="1", spread_bps=0.0)

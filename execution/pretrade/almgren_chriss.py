@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from core import checks
 
 Floats = NDArray[np.float64]
+_FLAT: Final = 1e-8  # of kappa * horizon: below, the curve is straight to the last digit
 _STEEPEST: Final = 700.0  # of kappa * tau: beyond, everything trades in the first period
 
 
@@ -116,7 +117,7 @@ class AlmgrenChriss:
             return self.quantity / self.horizon * left
         if risk_aversion < 0:
             return self.quantity / math.sin(kappa * self.horizon) * np.sin(kappa * left)
-        shape = _sinh_ratio(kappa, left, self.horizon)
+        shape = remaining(kappa, left, self.horizon)
         if self.drift == 0:
             return self.quantity * shape
         target = self.drift / (2 * risk_aversion * self.volatility**2)
@@ -196,7 +197,12 @@ def serial_correlation_gain(correlation: float, *, volatility: float, period: fl
     return (correlation * volatility / (1 - correlation)) ** 2 * period / (4 * temporary)
 
 
-def _sinh_ratio(kappa: float, left: Floats, horizon: float) -> Floats:
-    """sinh(kappa * left) / sinh(kappa * horizon) without overflow."""
+def remaining(kappa: float, left: Floats, horizon: float) -> Floats:
+    """The part that is held with so much time left: sinh(kappa * left) / sinh(kappa * horizon), without overflow.
+
+    `kappa` 0: left / horizon, equal slices. `left` from `horizon` down to 0, in units of 1 / kappa, of any shape.
+    """
+    if kappa * horizon < _FLAT:
+        return left / horizon
     ratio: Floats = np.exp(-kappa * (horizon - left)) * np.expm1(-2 * kappa * left) / math.expm1(-2 * kappa * horizon)
     return ratio

@@ -12,9 +12,10 @@ from core.console import console, print_json, run
 from core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from core.contracts import Side
     from execution.config import ExecutionConfig
     from execution.params import Urgency
-    from execution.pretrade.forecast import Forecaster
+    from execution.pretrade.forecast import CostForecast, Forecaster
     from execution.pretrade.known import Known
     from execution.pretrade.recommend import Choice
 
@@ -98,10 +99,14 @@ _path = click.Path(path_type=Path)
 @click.option("--execution-config", type=_path, help="Impact model, YAML.  [default: config/execution.yaml]")
 @click.option("--data-dir", default="data", show_default=True, type=_path, help="Where the market data is stored.")
 @click.option("--venue", help="Whose data, where several venues have the symbol.")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Write a page too; it opens offline, with plotly.min.js beside it.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines instead of tables.")
 def command(
     symbol: str,
-    side: str,
+    side: Side,
     quantity: float,
     duration: tuple[int, ...],
     urgency: Urgency,
@@ -117,6 +122,7 @@ def command(
     execution_config: Path | None,
     data_dir: Path,
     venue: str | None,
+    html: Path | None,
     as_json: bool,
 ) -> None:
     """What an order will cost, by algorithm and duration, before it is sent.
@@ -127,9 +133,11 @@ def command(
 
     \b
       fillwright plan --symbol ATOM/USDT --side buy --quantity 50000 --duration 4h
+      fillwright plan --symbol ATOM/USDT --side sell --quantity 50000 --urgency high --html plan.html
       fillwright plan --symbol XYZ/USD --side sell --quantity 1000 --price 50 --sigma 2% --adv 400000
     """
     from execution.pretrade.known import Told, known_market
+    from execution.pretrade.orders import order_of
     from execution.pretrade.report import Plan, document, show
     from research.data_reader import DataReader
 
@@ -142,6 +150,10 @@ def command(
     choices, horizon = _choices(
         forecaster, duration, alpha_half_life_s=alpha_half_life, at_a_level=limit is not None, partial=partial
     )
+    orders = [order_of(choice.forecast, forecaster, symbol, side, limit) for choice in choices]
+    places = [*(("--price", f"{price:.12g}") if price is not None else ())]
+    places += ["--data-dir", str(data_dir)] if str(data_dir) != "data" else []
+    places += ["--venue", venue] if venue is not None else []
     plan = Plan(
         symbol=symbol,
         side=side,
@@ -153,11 +165,23 @@ def command(
         frontier=forecaster.frontier(horizon),
         urgencies=forecaster.urgencies(horizon),
         assumptions=_assumptions(settings, known, passive),
+        orders=orders,
+        schedules=_schedules(forecaster, [choice.forecast for choice in choices], horizon),
+        peak=_peak(forecaster, choices[0].forecast),
+        most=forecaster.max_participation,
+        places=tuple(places),
     )
+    if html is not None:
+        from execution.pretrade.page import write_page
+
+        write_page(plan, html)
     if as_json:
         print_json(document(plan))
-    else:
-        show(plan, console())
+        return
+    screen = console()
+    show(plan, screen)
+    if html is not None:
+        screen.print(f"wrote {html}: open it in a browser; plotly.min.js stays beside it", markup=False, soft_wrap=True)
 
 
 def _settings(path: Path | None) -> ExecutionConfig:
@@ -226,12 +250,36 @@ def _choices(
     return ranked(forecasts, market, urgency, algo, chosen_s, reason), chosen_s
 
 
+def _schedules(forecaster: Forecaster, forecasts: list[CostForecast], duration_s: int) -> dict[str, list[float]]:
+    """The schedules of those that have one; an iceberg waits for others."""
+    found: dict[str, list[float]] = {}
+    for one in forecasts:
+        if one.duration_s == duration_s and one.algo != "Iceberg":
+            volumes = forecaster.market.outlook.expected(one.expected_s)
+            found[one.algo] = forecaster.schedule(one.algo, volumes, one.expected_s).tolist()
+    return found
+
+
+def _peak(forecaster: Forecaster, one: CostForecast) -> float:
+    """Our part of all volume in the busiest part of a schedule."""
+    volumes = forecaster.market.outlook.expected(one.expected_s)
+    own = forecaster.quantity * forecaster.schedule(one.algo, volumes, one.expected_s)
+    return float((own / (own + volumes)).max())
+
+
 def _assumptions(settings: ExecutionConfig, known: Known, passive: float | None) -> list[str]:
     from execution.slippage import slippage_model
     from execution.venue import impact_statement
 
     model = slippage_model(settings.slippage)
     lines = [f"impact: {impact_statement(model, settings.slippage.permanent_share)}"]
+    calibrated = settings.slippage.calibration
+    if model is not None and calibrated is None:
+        lines.append(
+            "its coefficients are those of the settings, not of this market: `fillwright calibrate` finds them"
+        )
+    elif model is not None:
+        lines.append(f"its coefficients are calibrated; hash of the calibration {calibrated}")
     lines.append(f"at most {settings.fills.max_participation:.0%} of the market's volume is traded")
     if passive is None:
         lines.append("the part that fills without crossing is assumed: --passive sets it")

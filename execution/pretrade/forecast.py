@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import checks
-from execution.params import STYLE_OF_URGENCY, OrderStyle, Urgency
+from execution.params import STEEPNESS, STYLE_OF_URGENCY, OrderStyle, Urgency
 from execution.pressure import memory_of
 from execution.pretrade.almgren_chriss import AlmgrenChriss, FrontierPoint
 from execution.pretrade.volume_outlook import BINS, VolumeOutlook
@@ -34,7 +34,6 @@ TAIL_DEGREES: Final = 5.0
 # Assumptions, not measurements: the part of the quantity that a style fills without crossing the spread.
 PASSIVE_OF_STYLE: Final[dict[OrderStyle, float]] = {"limit": 0.8, "limit_then_cross": 0.5, "market": 0.0}
 PASSIVE_ICEBERG: Final = 0.9
-STEEPNESS: Final[dict[Urgency, float]] = {"low": 1.0, "medium": 2.0, "high": 4.0}  # kappa * T of IS
 FRONTIER_STEEPNESS: Final = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 
 Floats = NDArray[np.float64]
@@ -208,7 +207,7 @@ class Forecaster:
         followed: Floats = volumes / volumes.sum()
         return followed
 
-    def trader(self, duration_s: float) -> AlmgrenChriss | None:
+    def trader(self, duration_s: float, periods: int = BINS) -> AlmgrenChriss | None:
         """Almgren-Chriss made linear about this order: equal slices in even volume cost what a TWAP that takes does.
 
         Time in days, prices in quote currency. None where trading fast costs nothing, or the same as trading slowly.
@@ -226,11 +225,11 @@ class Forecaster:
         return AlmgrenChriss(
             quantity=self.quantity,
             horizon=horizon,
-            periods=BINS,
+            periods=periods,
             volatility=market.volatility * market.price,
             half_spread=max(0.0, (market.spread_bps / 2 + market.taker_fee_bps) / 1e4 * market.price),
             permanent=permanent,
-            temporary=effective + permanent * horizon / BINS / 2,
+            temporary=effective + permanent * horizon / periods / 2,
         )
 
     def frontier(self, duration_s: int) -> list[FrontierPoint]:

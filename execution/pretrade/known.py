@@ -38,11 +38,16 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The market of a forecast; `sources` says where each number comes from. `synthetic`: the data were made up."""
+    """The market of a forecast; `sources` says where each number comes from. `synthetic`: the data were made up.
+
+    `data`: what the data are, in words. `venue`: whose they are; None where all was told.
+    """
 
     market: Market
     sources: dict[str, str]
     synthetic: bool
+    data: str
+    venue: str | None = None
 
 
 def known_market(symbol: str, reader: DataReader, told: Told, *, venue: str | None, assumed_spread_bps: float) -> Known:
@@ -105,7 +110,11 @@ def known_market(symbol: str, reader: DataReader, told: Told, *, venue: str | No
         "fees": _source(told.fee_bps, "instrument"),
         "volume by time of day": f"up to {LOOKBACK_DAYS} days before, from this time of day on",
     }
-    return Known(market, sources, synthetic)
+    kind = "SYNTHETIC bars" if synthetic else "real bars"
+    length = round(float(np.median(bars.ts_close_ns - bars.ts_open_ns)) / 1e9)
+    period = f"{iso(int(bars.ts_open_ns[0]))} to {iso(end_ns)} UTC"
+    data = f"{len(bars):,} {kind} of {length} s, {dataset_venue} {symbol}, {period}"
+    return Known(market, sources, synthetic, data, dataset_venue)
 
 
 def _as_told(told: Told, assumed_spread_bps: float) -> Known:
@@ -124,7 +133,7 @@ def _as_told(told: Told, assumed_spread_bps: float) -> Known:
     sources["spread"] = _source(told.spread_bps, "assumed: nobody tells")
     sources["fees"] = _source(told.fee_bps, "none: nobody tells")
     sources["volume by time of day"] = "assumed even, log-sd 0.5: no history"
-    return Known(market, sources, synthetic=False)
+    return Known(market, sources, synthetic=False, data="no stored data: as told on the command line")
 
 
 def _last_days(symbol: str, reader: DataReader, venue: str | None) -> tuple[str, Bars, bool]:

@@ -117,6 +117,8 @@ def comfortable(forecasts: Sequence[CostForecast], urgency: Urgency) -> int:
 def why_so_long(forecast: CostForecast, urgency: Urgency) -> str:
     """The reason for the duration that `comfortable` found."""
     if forecast.participation <= COMFORT[urgency] and forecast.completion >= LIKELY:
+        if COMFORT[urgency] >= 1:
+            return "the shortest time in which volume should do"
         return f"the shortest time in which volume should do and we stay below {COMFORT[urgency]:.0%} of it"
     return "the longest time, because the order is large for the market"
 

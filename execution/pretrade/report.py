@@ -6,12 +6,14 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from execution.pretrade.orders import preview_words
 from execution.pretrade.recommend import LIKELY
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from execution.contracts import ExecutionAlgorithm
     from execution.params import Urgency
     from execution.pretrade.almgren_chriss import FrontierPoint
     from execution.pretrade.forecast import CostForecast
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from execution.pretrade.recommend import Choice
 
 HOPELESS: Final = 0.01  # a row whose volume will not suffice is left out of the table
+NOTABLE_BPS: Final = 0.1
 _CHART: Final = (56, 11)
 _ROOMY: Final = 100  # columns that the comparison needs room in
 _MARKS: Final = {"low": "L", "medium": "M", "high": "H"}
@@ -26,7 +29,15 @@ _MARKS: Final = {"low": "L", "medium": "M", "high": "H"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What was found out: everything that is printed. `duration_s`: of the choice and of the frontier."""
+    """What was found out: everything that is shown.
+
+    duration_s    of the choice and of the frontier
+    orders        the parent order of each choice, in the same order
+    schedules     what each algorithm that has a schedule trades over `duration_s`: the share in each equal part of its
+                  `expected_s`
+    peak, most    our part of the volume in the busiest part of the first choice's schedule, and the most that is traded
+    places        words that a command needs to find the same market: where the data is, or the price
+    """
 
     symbol: str
     side: str
@@ -38,6 +49,11 @@ class Plan:
     frontier: list[FrontierPoint]
     urgencies: dict[str, FrontierPoint]
     assumptions: list[str]
+    orders: list[ExecutionAlgorithm]
+    schedules: dict[str, list[float]]
+    peak: float
+    most: float
+    places: tuple[str, ...] = ()
 
 
 def show(plan: Plan, screen: Console) -> None:
@@ -57,11 +73,12 @@ def show(plan: Plan, screen: Console) -> None:
     screen.print(_table(plan, currency, screen.width))
     screen.print()
     best = first.forecast
-    words = f"{best.algo} over {_length(best.duration_s)}: {first.reason}"
+    words = f"{best.algo} over {length_words(best.duration_s)}: {first.reason}"
     parts = f"of its {bps(best.mean_bps)} bps the spread is {bps(best.spread_bps)}, fees {bps(best.fees_bps)}"
     screen.print(words, style="bold", markup=False, soft_wrap=True)
-    screen.print(f"{parts}, impact {bps(best.impact_bps)}; {_style(best)}", markup=False, soft_wrap=True)
-    for line in _warnings(plan):
+    screen.print(f"{parts}, impact {bps(best.impact_bps)}; {style_words(best)}", markup=False, soft_wrap=True)
+    screen.print(f"its children: {preview_words(plan.orders[0], *plan.places)}", markup=False, soft_wrap=True)
+    for line in warnings(plan):
         screen.print(line, style="yellow", markup=False, soft_wrap=True)
     screen.print()
     lines = _chart(plan, ascii_only=not _unicode(screen.encoding))
@@ -109,12 +126,12 @@ def _table(plan: Plan, currency: str, width: int) -> Table:
     compared = width >= _ROOMY
     if compared:
         table.add_column("against the first", no_wrap=True)
-    for choice in _shown(plan):
+    for number, choice in enumerate(shown(plan), 1):
         one = choice.forecast
         cells = [
-            str(choice.rank),
+            str(number),
             one.algo,
-            _time(one),
+            time_words(one),
             bps(one.mean_bps),
             money(one.cost),
             bps(one.impact_bps),
@@ -129,9 +146,9 @@ def _table(plan: Plan, currency: str, width: int) -> Table:
     return table
 
 
-def _shown(plan: Plan) -> list[Choice]:
+def shown(plan: Plan) -> list[Choice]:
     """The choice, and those that may be done in time; a POV that is done early stands for those with more time."""
-    done_s = min((one.duration_s for one in _forecasts(plan, "POV") if one.completion >= LIKELY), default=math.inf)
+    done_s = min((one.duration_s for one in forecasts_of(plan, "POV") if one.completion >= LIKELY), default=math.inf)
     return [
         choice
         for choice in plan.choices
@@ -143,16 +160,47 @@ def _shown(plan: Plan) -> list[Choice]:
     ]
 
 
-def _forecasts(plan: Plan, algo: str) -> list[CostForecast]:
+def dominating(plan: Plan) -> CostForecast | None:
+    """The forecast over the same duration, filled in the same way, that is cheapest, less risky and likely to be done.
+
+    None where there is none. What is assumed of passive fills is no reason to prefer one to another.
+    """
+    best = plan.choices[0].forecast
+    found = [
+        choice.forecast
+        for choice in plan.choices[1:]
+        if choice.forecast.duration_s == best.duration_s
+        and choice.forecast.passive_share == best.passive_share
+        and choice.forecast.completion >= min(LIKELY, best.completion)
+        and best.mean_bps - choice.forecast.mean_bps > NOTABLE_BPS
+        and best.sd_bps - choice.forecast.sd_bps > NOTABLE_BPS
+    ]
+    return min(found, key=lambda one: one.mean_bps, default=None)
+
+
+def forecasts_of(plan: Plan, algo: str) -> list[CostForecast]:
     return [choice.forecast for choice in plan.choices if choice.forecast.algo == algo]
 
 
-def _warnings(plan: Plan) -> list[str]:
+def warnings(plan: Plan) -> list[str]:
     """What a reader must not miss."""
     lines = []
     best = plan.choices[0].forecast
     if best.completion < LIKELY:
         lines.append(f"volume suffices with a chance of {best.completion:.0%} only: take longer, or several days")
+    if plan.peak > plan.most and best.algo != "Iceberg":
+        lines.append(
+            f"its busiest part would be {plan.peak:.0%} of the volume then, and at most {plan.most:.0%} is traded: "
+            "there it falls behind and catches up later"
+        )
+    better = dominating(plan)
+    if better is not None:
+        mean, sd = best.mean_bps - better.mean_bps, best.sd_bps - better.sd_bps
+        cautious = "; the frontier takes a more cautious view of speed" if better.algo == "IS" else ""
+        lines.append(
+            f"by this model {better.algo} over {length_words(better.duration_s)} costs {mean:.1f} bps less "
+            f"with {sd:.1f} less sd{cautious}"
+        )
     hidden = sum(choice.forecast.completion < HOPELESS for choice in plan.choices[1:])
     if hidden:
         lines.append(f"{hidden} left out, because the volume in their time will not suffice; --json has them")
@@ -172,7 +220,7 @@ def _chart(plan: Plan, *, ascii_only: bool) -> list[str]:
         for point, mark in [*((point, "") for point in plan.frontier), *marked]
     )
     width, height = _CHART
-    head = f"efficient frontier of {_length(plan.duration_s)}, all of it taking: expected cost, bps"
+    head = f"efficient frontier of {length_words(plan.duration_s)}, all of it taking: expected cost, bps"
     lines = curve(
         dots, width=width, height=height, x_title="standard deviation, bps", y_title=head, ascii_only=ascii_only
     )
@@ -198,10 +246,11 @@ def document(plan: Plan) -> dict[str, Any]:
             "maker_fee_bps": market.maker_fee_bps,
             "taker_fee_bps": market.taker_fee_bps,
             "synthetic": plan.known.synthetic,
+            "data": plan.known.data,
             "sources": plan.known.sources,
         },
-        "recommended": _row(plan.choices[0]),
-        "forecasts": [_row(choice) for choice in plan.choices],
+        "recommended": _row(plan.choices[0], plan.orders[0]),
+        "forecasts": [_row(choice, order) for choice, order in zip(plan.choices, plan.orders, strict=True)],
         "frontier": {
             "duration_s": plan.duration_s,
             "points": [asdict(point) for point in plan.frontier],
@@ -211,22 +260,29 @@ def document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _row(choice: Choice) -> dict[str, Any]:
-    return {"rank": choice.rank, **asdict(choice.forecast), "score_bps": choice.score_bps, "reason": choice.reason}
+def _row(choice: Choice, order: ExecutionAlgorithm) -> dict[str, Any]:
+    """A forecast; `order` is the `ExecutionAlgorithm` that does what it says."""
+    return {
+        "rank": choice.rank,
+        **asdict(choice.forecast),
+        "score_bps": choice.score_bps,
+        "reason": choice.reason,
+        "order": order.to_dict(),
+    }
 
 
-def _style(one: CostForecast) -> str:
+def style_words(one: CostForecast) -> str:
     how = {"limit": "rests", "limit_then_cross": "rests, then crosses", "market": "takes"}[one.style]
-    return f"{how}, {one.passive_share:.0%} without crossing"
+    return how if one.passive_share == 0 else f"{how}, {one.passive_share:.0%} without crossing"
 
 
-def _time(one: CostForecast) -> str:
+def time_words(one: CostForecast) -> str:
     """The duration, and what POV takes of it."""
-    given = _length(one.duration_s)
-    return given if one.expected_s > 0.95 * one.duration_s else f"{_length(round(one.expected_s))} of {given}"
+    given = length_words(one.duration_s)
+    return given if one.expected_s > 0.95 * one.duration_s else f"{length_words(round(one.expected_s))} of {given}"
 
 
-def _length(seconds: int) -> str:
+def length_words(seconds: int) -> str:
     for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
         if seconds >= length and seconds % length == 0:
             return f"{seconds // length}{unit}"

@@ -12,19 +12,25 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from core.contracts import sign
 from core.errors import DataError
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
-    from backtest.engine import BacktestResult
+    from core.bars import Bars
     from core.contracts import FillEvent
+    from core.instrument import Instrument
+    from execution.contracts import ExecutionReport
 
 REPORTS: Final = "executions.ndjson"
 FILLS: Final = "fills.parquet"
@@ -33,28 +39,72 @@ RUN: Final = "run.json"
 FILES: Final = (REPORTS, FILLS, EQUITY, RUN)  # run.json last: it seals the others
 
 
-def check_writable(folder: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What came of a run. The arrays have shape (n_bars + 1,): the start, then every close; money in quote currency."""
+
+    reports: list[ExecutionReport]
+    fills: list[FillEvent]
+    ts_ns: NDArray[np.int64]
+    equity: NDArray[np.float64]
+    cash: NDArray[np.float64]
+    position: NDArray[np.float64]
+
+
+def run_result(
+    bars: Bars,
+    instrument: Instrument,
+    capital: float,
+    reports: Iterable[ExecutionReport],
+    fills: Sequence[FillEvent],
+    fill_bars: Sequence[int],
+) -> RunResult:
+    """The account over the bars, exact to the fill. `fill_bars`: the bar of each fill."""
+    import numpy as np
+
+    lots = np.zeros(len(bars) + 1, dtype=np.int64)
+    cash = np.zeros(len(bars) + 1)
+    cash[0] = capital
+    at = np.asarray(fill_bars, dtype=np.int64) + 1
+    changes = [sign(fill.side) * instrument.lots(fill.qty) for fill in fills]
+    money = [-sign(fill.side) * instrument.notional(fill.qty, fill.price) - fill.fee for fill in fills]
+    np.add.at(lots, at, np.asarray(changes, dtype=np.int64))
+    np.add.at(cash, at, np.asarray(money))
+    np.cumsum(lots, out=lots)
+    np.cumsum(cash, out=cash)
+    position: NDArray[np.float64] = (lots * instrument.qty(1)).astype(np.float64)
+    prices = np.concatenate((bars.open[:1], bars.close))
+    equity: NDArray[np.float64] = cash + position * prices * instrument.multiplier
+    ts_ns = np.concatenate((bars.ts_open_ns[:1], bars.ts_close_ns))
+    ordered = sorted(reports, key=lambda report: (report.start_ts_ns, report.execution_id))
+    return RunResult(ordered, list(fills), ts_ns, equity, cash, position)
+
+
+def check_writable(folder: Path, option: str = "--output-dir") -> None:
     """Raises DataError where the files of a run cannot go to this folder; makes nothing."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
-        raise DataError(f"{folder} cannot be written: {there} is a file; choose another --output-dir")
+        raise DataError(f"{folder} cannot be written: {there} is a file; choose another {option}")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise DataError(f"{folder} cannot be written: no permission to write in {there}; choose another --output-dir")
+        raise DataError(f"{folder} cannot be written: no permission to write in {there}; choose another {option}")
     for name in FILES:
         if (folder / name).is_dir():
-            raise DataError(f"{folder / name} is a folder where a file must go; choose another --output-dir")
+            raise DataError(f"{folder / name} is a folder where a file must go; choose another {option}")
 
 
-def write_run(folder: Path, result: BacktestResult, about: dict[str, Any]) -> dict[str, Any]:
-    """Writes the four files and returns what `run.json` says: `about` (of `backtest.session`), and rows and SHA-256
-    of the other files.
+def write_run(
+    folder: Path, result: RunResult, about: dict[str, Any], strategy_of: Callable[[str], str]
+) -> dict[str, Any]:
+    """Writes the four files and returns what `run.json` says: `about`, and rows and SHA-256 of the other files.
+
+    `about` has at least version, config_hash, seed and data; `strategy_of`: whose an execution is, by its id.
 
     The same result gives the same bytes. Raises DataError where the folder cannot be written.
     """
     from core.codec import to_json
     from execution.reports import write_reports
 
-    fills = fills_frame(result.fills, strategy_id=about["strategy"]["id"], venue=about["data"]["venue"])
+    fills = fills_frame(result.fills, strategy_of=strategy_of, venue=about["data"]["venue"])
     identity = {name: about[name] for name in ("version", "config_hash", "seed")} | {"data": about["data"]}
     provenance = {"fillwright": to_json(identity).decode()}
     try:
@@ -73,14 +123,14 @@ def write_run(folder: Path, result: BacktestResult, about: dict[str, Any]) -> di
     return document
 
 
-def fills_frame(fills: list[FillEvent], *, strategy_id: str, venue: str) -> pl.DataFrame:
+def fills_frame(fills: list[FillEvent], *, strategy_of: Callable[[str], str], venue: str) -> pl.DataFrame:
     """One row per fill in order of time, with the columns of the store's fills."""
     import polars as pl
 
     from research.schema import dtype, kind_of
 
     columns: dict[str, list[Any]] = {
-        "strategy_id": [strategy_id] * len(fills),
+        "strategy_id": [strategy_of(fill.meta["execution_id"]) for fill in fills],
         "execution_id": [fill.meta["execution_id"] for fill in fills],
         "venue": [venue] * len(fills),
     }
@@ -91,7 +141,7 @@ def fills_frame(fills: list[FillEvent], *, strategy_id: str, venue: str) -> pl.D
     return pl.DataFrame({name: columns[name] for name in names}, schema={name: dtype(name) for name in names})
 
 
-def equity_frame(result: BacktestResult) -> pl.DataFrame:
+def equity_frame(result: RunResult) -> pl.DataFrame:
     """The account at the start and at every close: ts_ns, equity and cash in quote currency, position in base."""
     import polars as pl
 

@@ -1,0 +1,1 @@
+"""The pure parts of the smart order router, which `execution.router` drives: rules, learning, decisions, venues."""

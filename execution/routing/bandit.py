@@ -1,0 +1,128 @@
+"""What is known of a cost after some orders, and with which probability each choice is taken.
+
+A cost has a mean mu and noise of variance s^2, both unknown: (mu, s^2) is normal-inverse-gamma, so mu is Student's t,
+
+    mu | s^2 ~ N(m, s^2 / k),  s^2 ~ InvGamma(a, b)        mu ~ m + sqrt(b / (a k)) t with 2a degrees of freedom
+
+and n costs with mean x and sum of squared deviations d move it to k' = k + n, m' = (k m + n x) / k', a' = a + n / 2,
+b' = b + d / 2 + k n (x - m)^2 / (2 k'). Murphy (2007). Thompson (1933): a choice is taken as often as it is best in
+draws from what is known of all of them; here normal ones of the same width, as Student's tails are thin by then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.chance import generator
+
+DRAWS: Final = 256
+LEVEL: Final = 0.95
+
+
+def normal_posterior(
+    prior_mean: float, prior_variance: float, noise_variance: float, n: float, mean: float
+) -> tuple[float, float]:
+    """Mean and sd of mu where the noise is known: precisions add, 1 / v + n / s^2."""
+    precision = 1 / prior_variance + n / noise_variance
+    return (prior_mean / prior_variance + n * mean / noise_variance) / precision, 1 / math.sqrt(precision)
+
+
+class Belief(NamedTuple):
+    """Normal-inverse-gamma: the module has the formulas. `weight` k: orders that the mean is worth."""
+
+    mean: float
+    weight: float
+    shape: float
+    scale: float
+
+    @classmethod
+    def prior(cls, mean: float, orders: float, noise: float) -> Belief:
+        """As sure as after so many orders with noise of this sd."""
+        return cls(mean, orders, orders / 2, orders / 2 * noise**2)
+
+    def after(self, n: float, total: float, squares: float) -> Belief:
+        """What is known after n more costs (discounted ones count in part), by their sum and their sum of squares."""
+        if n <= 0:
+            return self
+        mean, before, shape, scale = self
+        weight, x = before + n, total / n
+        spread = max(0.0, squares - n * x * x) + before * n * (x - mean) ** 2 / weight
+        return Belief((before * mean + total) / weight, weight, shape + n / 2, scale + spread / 2)
+
+    @property
+    def width(self) -> float:
+        """Scale of the Student's t of mu."""
+        return math.sqrt(self.scale / (self.shape * self.weight))
+
+    def error(self, extra: float = 0.0) -> float:
+        """The same with `extra` orders more that have not been heard of yet."""
+        return math.sqrt(self.scale / (self.shape * (self.weight + extra)))
+
+    def half_width(self) -> float:
+        """95 % of mu is its mean less and plus this."""
+        degrees = round(2 * self.shape)
+        return (_T.get(degrees) or _quantile(degrees)) * math.sqrt(self.scale / (self.shape * self.weight))
+
+    def interval(self) -> tuple[float, float]:
+        """95 % of mu."""
+        half = self.half_width()
+        return self.mean - half, self.mean + half
+
+
+def thompson(means: Sequence[float], widths: Sequence[float]) -> list[float]:
+    """How often each choice has the least cost in DRAWS draws, normal with these means and sds.
+
+    The draws are the same ones for every decision, so the probabilities follow from what is known alone.
+    """
+    n = len(means)
+    numbers = np.array((widths, means))
+    best = (_normals(n) * numbers[0] + numbers[1]).argmin(axis=1)
+    return [count / DRAWS for count in np.bincount(best, minlength=n).tolist()]
+
+
+@cache
+def _normals(n: int) -> NDArray[np.float64]:
+    """Standard normals, shape (DRAWS, n)."""
+    return generator("thompson", n).standard_normal((DRAWS, n))
+
+
+def floored(probabilities: Sequence[float], least: float) -> list[float]:
+    """No probability below `least`; what that takes comes from the others in proportion to what they have above it."""
+    n = len(probabilities)
+    least = min(least, 1 / n)
+    spare = [max(0.0, p - least) for p in probabilities]
+    total = math.fsum(spare)
+    if total <= 0:
+        return [1 / n] * n
+    rest = 1 - n * least
+    return [least + rest * one / total for one in spare]
+
+
+def pick(probabilities: Sequence[float], draw: float) -> int:
+    """The choice that a number in [0, 1) falls on."""
+    upto = 0.0
+    last = 0
+    for index, probability in enumerate(probabilities):
+        if probability > 0:
+            last = index
+            upto += probability
+            if draw < upto:
+                return index
+    return last
+
+
+def _quantile(degrees: int) -> float:
+    """97.5 % point of Student's t, kept."""
+    from scipy import special  # type: ignore[import-untyped]
+
+    found = _T[degrees] = float(special.stdtrit(degrees, 0.5 + LEVEL / 2))
+    return found
+
+
+_T: dict[int, float] = {}

@@ -1,0 +1,284 @@
+"""The choice itself, without I/O: a situation goes in, a decision comes out; an execution's report, an outcome.
+
+What decides, in this order: the parent's own wish; a rule, while fewer than `min_orders` outcomes are known; the least
+expected cost, for orders of `explore_below` and more; a draw by Thompson sampling otherwise. Until there are enough
+outcomes small orders try every arm with `min_propensity`, the rule's with the rest. Nothing changes until `begin`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from core.chance import uniform
+from core.contracts import OrderIntent, sign
+from core.errors import DataError
+from execution.config import ExecutionConfig
+from execution.contracts import ExecutionReport
+from execution.progress import END_OF_HORIZON
+from execution.routing.bandit import floored, pick, thompson
+from execution.routing.decision import Alternative, DecidedBy, Decision, Outcome
+from execution.routing.learner import Learner, killed
+from execution.routing.ledger import DECIDED, NOWHERE, RESET, TURNED_OUT, Ledger
+from execution.routing.priors import Priors
+from execution.routing.rules import algo_of, first_rule
+from execution.routing.situation import Situation
+from execution.tca import ExecutionCost, measure
+
+_BPS: Final = 1e4
+_NO_ARMS: Final[frozenset[str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whose decision it is: ids, the arm that the parent itself names, the venue that it names."""
+
+    execution_id: str
+    parent_intent_id: str
+    strategy_id: str
+    wish: str | None = None
+    venue: str | None = None
+
+    @classmethod
+    def by(cls, intent: OrderIntent, execution_id: str) -> Asked:
+        meta = intent.meta
+        return cls(execution_id, intent.intent_id, intent.strategy_id, meta.get("algo_type"), meta.get("venue"))
+
+
+class View(NamedTuple):
+    """An arm as it stands, a `Standing` with its forecast; all in bps but orders."""
+
+    arm: str
+    expected: float
+    error: float
+    orders: float
+    forecast: float
+    half_width: float
+
+
+class Chooser:
+    """mode: `rules`, `learn`, or an algorithm (arm) for every parent that does not name its own.
+
+    algorithms: those that can be worked at all. ledger: where decisions and outcomes are written down.
+    """
+
+    def __init__(
+        self,
+        settings: ExecutionConfig,
+        mode: str,
+        *,
+        algorithms: Collection[str],
+        seed: int = 0,
+        ledger: Ledger = NOWHERE,
+    ) -> None:
+        if not algorithms:
+            raise ValueError("algorithms must name at least one that can be worked, were none")
+        self.settings = settings
+        self.mode = mode
+        self.algorithms = tuple(algorithms)
+        self.learner = Learner(settings.routing.learning)
+        self.decisions: dict[str, Decision] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        self._seed = seed
+        self._ledger = ledger
+        self._prior = Priors(settings)
+        self._able: dict[str, bool] = {}
+
+    # ---- before
+
+    def decide(self, asked: Asked, situation: Situation, now_ns: int) -> Decision:
+        """The decision, with all alternatives; the same inputs and the same past give the same one."""
+        routing = self.settings.routing
+        name, rule_arm, reason = first_rule(situation, routing, self.algorithms)
+        key = self._key(situation)
+        wish = asked.wish if asked.wish is not None else None if self.mode in ("rules", "learn") else self.mode
+        arms = routing.learning.arms if wish is None else (wish,)
+        if rule_arm not in arms:
+            arms = (*arms, rule_arm)
+        views = self._views(arms, key, situation, now_ns)
+        decided: DecidedBy = "wish" if wish is not None else "rule"
+        drawn, probabilities, out = wish or rule_arm, {wish or rule_arm: 1.0}, _NO_ARMS
+        able = [view for view in views if self._is_able(view.arm)]
+        if wish is None and self.mode == "learn" and able:
+            decided, drawn, probabilities, out = self._learnt(asked.execution_id, able, rule_arm, situation, now_ns)
+        alternatives = tuple([self._alternative(view, probabilities.get(view.arm, 0.0), out) for view in views])
+        return Decision(
+            execution_id=asked.execution_id,
+            parent_intent_id=asked.parent_intent_id,
+            strategy_id=asked.strategy_id,
+            symbol=situation.symbol,
+            side=situation.side,
+            quantity=situation.quantity,
+            notional=situation.notional,
+            ts_ns=now_ns,
+            duration_seconds=situation.duration_s,
+            key=key,
+            arm=drawn,
+            drawn=drawn,
+            decided_by=decided,
+            rule=name,
+            rule_arm=rule_arm,
+            reason=reason,
+            propensity=probabilities[drawn],
+            risk_bps=situation.risk_bps,
+            unfilled_bps=situation.unfilled_bps(routing.learning.unfilled_risk),
+            alternatives=alternatives,
+            venue=asked.venue,
+            conditions=situation.known(),
+        )
+
+    def in_order(self, decision: Decision) -> list[str]:
+        """The arms to try: what was drawn, then the others by what they should cost."""
+        others = [one for one in decision.alternatives if one.arm != decision.drawn]
+        others.sort(key=lambda one: (one.left_out is not None, one.expected_bps, one.arm))
+        order = [decision.drawn, *(one.arm for one in others)]
+        rest = [name for name in self.algorithms if name not in map(algo_of, order)]
+        return [*order, *rest]
+
+    # ---- after
+
+    def begin(self, decision: Decision) -> None:
+        """The parent is at work by this decision, or nobody can work it: written down, and under way."""
+        self._ledger.append({"k": DECIDED, "t": decision.ts_ns, "decision": decision})
+        self._began(decision)
+
+    def observe(self, report: ExecutionReport) -> Outcome | None:
+        """What came of it, once per execution; None for one that runs, is unknown or has been counted."""
+        decision = self.decisions.get(report.execution_id)
+        if decision is None or not report.done or report.execution_id in self.outcomes:
+            return None
+        outcome = self.outcome_of(decision, report)
+        self._ledger.append({"k": TURNED_OUT, "t": outcome.ts_ns, "outcome": outcome})
+        self._turned_out(outcome)
+        return outcome
+
+    def outcome_of(self, decision: Decision, report: ExecutionReport) -> Outcome:
+        cost = measure(report)
+        ended = report.end_ts_ns if report.end_ts_ns is not None else report.start_ts_ns
+        total = cost.shortfall_bps
+        adjusted = total - _market_bps(cost, report) + (1 - report.fill_rate) * decision.unfilled_bps
+        alternative = decision.of(decision.arm)
+        why = _unused(decision, report, adjusted)
+        surprise = math.nan
+        if why is None and alternative is not None:
+            clip = self.settings.routing.learning.clip
+            surprise = max(-clip, min(clip, (adjusted - alternative.forecast_bps) / decision.risk_bps))
+        return Outcome(
+            decision.execution_id,
+            decision.arm,
+            decision.key,
+            max(ended, decision.ts_ns),
+            total,
+            adjusted,
+            surprise,
+            why,
+        )
+
+    def reset(self, now_ns: int, reason: str) -> None:
+        """Forgets what was learnt; the record stays."""
+        self._ledger.append({"k": RESET, "t": now_ns, "reason": reason})
+        self.learner.reset()
+
+    def restore(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """The state that these entries of a ledger made. Raises DataError for an entry that cannot be read."""
+        for number, entry in enumerate(entries, 1):
+            try:
+                match entry.get("k"):
+                    case "route":
+                        self._began(Decision.from_dict(entry["decision"]))
+                    case "route-outcome":
+                        self._turned_out(Outcome.from_dict(entry["outcome"]))
+                    case "route-reset":
+                        self.learner.reset()
+            except (KeyError, ValueError) as error:
+                raise DataError(f"entry {number} of the router's ledger cannot be read: {error}") from error
+
+    def _began(self, decision: Decision) -> None:
+        self.decisions[decision.execution_id] = decision
+        if decision.arm:
+            until_ns = decision.ts_ns + decision.duration_seconds * 1_000_000_000
+            self.learner.begun(decision.execution_id, decision.key, decision.arm, until_ns)
+
+    def _turned_out(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.execution_id] = outcome
+        self.learner.ended(outcome.execution_id)
+        if outcome.unused is None:
+            self.learner.add(outcome.key, outcome.arm, outcome.surprise, outcome.ts_ns)
+
+    # ---- inside a decision
+
+    def _views(self, arms: Sequence[str], key: str, situation: Situation, now_ns: int) -> list[View]:
+        risk = situation.risk_bps
+        views = []
+        for known, forecast in zip(self.learner.known(key, arms, now_ns), self._prior(arms, situation), strict=True):
+            belief = known.belief
+            error, half = risk * belief.error(known.pending), risk * belief.half_width()
+            views.append(View(known.arm, forecast + risk * belief.mean, error, known.orders, forecast, half))
+        return views
+
+    def _is_able(self, arm: str) -> bool:
+        found = self._able.get(arm)
+        if found is None:
+            found = self._able[arm] = algo_of(arm) in self.algorithms
+        return found
+
+    def _alternative(self, view: View, propensity: float, out: Collection[str]) -> Alternative:
+        left_out = None
+        if not self._is_able(view.arm):
+            left_out = f"no executor for {algo_of(view.arm)}"
+        elif view.arm in out:
+            left_out = "killed: dearer than the best by more than its noise"
+        low, high = view.expected - view.half_width, view.expected + view.half_width
+        return Alternative(view.arm, view.forecast, view.expected, low, high, view.orders, propensity, left_out)
+
+    def _learnt(
+        self, execution_id: str, views: Sequence[View], rule_arm: str, situation: Situation, now_ns: int
+    ) -> tuple[DecidedBy, str, dict[str, float], frozenset[str]]:
+        """Who decides, the arm, the probabilities of all arms, and those that are not tried any more."""
+        settings = self.settings.routing.learning
+        tries = situation.notional < settings.explore_below  # False where no price is known
+        arms = [one.arm for one in views]
+        if self.learner.experience(now_ns) < settings.min_orders:
+            if not tries or settings.min_propensity == 0 or rule_arm not in arms:
+                return "rule", rule_arm, {rule_arm: 1.0}, _NO_ARMS
+            probabilities = floored([float(arm == rule_arm) for arm in arms], settings.min_propensity)
+            drawn = arms[pick(probabilities, uniform(self._seed, "route", execution_id))]
+            by: DecidedBy = "rule" if drawn == rule_arm else "sample"
+            return by, drawn, dict(zip(arms, probabilities, strict=True)), _NO_ARMS
+        out = killed(views, settings.kill_sigmas, settings.min_orders)
+        left = [one for one in views if one.arm not in out]
+        if not tries:
+            best = min(left, key=lambda one: (one.expected, one.arm != rule_arm))
+            return "best", best.arm, {best.arm: 1.0}, out
+        shares = thompson([one.expected for one in left], [settings.exploration * one.error for one in left])
+        probabilities = floored(shares, settings.min_propensity)
+        drawn = left[pick(probabilities, uniform(self._seed, "route", execution_id))].arm
+        return "sample", drawn, {one.arm: p for one, p in zip(left, probabilities, strict=True)}, out
+
+    def _key(self, situation: Situation) -> str:
+        routing = self.settings.routing
+        group = routing.learning.classes.get(situation.symbol, situation.symbol)
+        return f"{group} {situation.side} {situation.bucket(routing.large_order_threshold)}"
+
+
+def _market_bps(cost: ExecutionCost, report: ExecutionReport) -> float:
+    """What the market's time-weighted price did after arrival, as a cost; 0 where nobody knows it."""
+    twap, arrival = report.benchmark_twap, cost.arrival_price
+    if not (twap > 0 and arrival > 0):
+        return 0.0
+    return _BPS * sign(report.side) * (twap / arrival - 1)
+
+
+def _unused(decision: Decision, report: ExecutionReport, adjusted: float) -> str | None:
+    """Why nothing is learnt from it; None where something is."""
+    if not math.isfinite(adjusted):
+        return "its cost is not known"
+    if decision.of(decision.arm) is None:
+        return "nothing was forecast for it"
+    if report.status == "failed" or report.denials:
+        return "the gate or the venue refused it"
+    if report.status == "cancelled" and report.unfilled_reason != END_OF_HORIZON:
+        return f"it was ended early: {report.unfilled_reason}"
+    return None

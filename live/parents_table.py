@@ -1,0 +1,33 @@
+"""Parents in a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def parents_table(parents: Sequence[Mapping[str, Any]]) -> Table:
+    """One row per parent; `parents` as `live.answers.parent_facts` has them."""
+    from rich.table import Table
+    from rich.text import Text
+
+    out = Table(title=", ".join(sorted({str(one["symbol"]) for one in parents})), title_justify="left")
+    for name in ("id", "execution", "strategy", "side", "algo"):
+        out.add_column(name, no_wrap=name in ("execution", "side", "algo"), overflow="fold")
+    for name in ("quantity", "filled", "price"):
+        out.add_column(name, justify="right", no_wrap=True)
+    out.add_column("status", min_width=9, overflow="fold")
+    for one in parents:
+        price = one["avg_price"]
+        status = one["status"] if not one["reason"] else f"{one['status']}: {one['reason']}"
+        out.add_row(
+            *(Text(str(one[name])) for name in ("id", "execution_id", "strategy", "side", "algo")),
+            f"{one['quantity']:,.8g}",
+            f"{one['filled']:,.8g}",
+            f"{price:,.8g}" if price is not None and price == price and one["filled"] else "–",
+            Text(status),
+        )
+    return out
