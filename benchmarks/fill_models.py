@@ -26,11 +26,11 @@ from core.contracts import Side, sign
 from core.instrument import Instrument
 from execution.config import DEFAULT_FILLS, FillConfig
 from execution.contracts import AlgoType, ExecutionAlgorithm
+from execution.costs.statistics import cluster_mean
 from execution.executors import executor
 from execution.simulator import execute
 from execution.slippage import SquareRootSlippageModel
 from execution.spread import bar_spread
-from execution.statistics import cluster_mean
 from execution.tca import measure
 from execution.ticks.feed import TickFeed
 from execution.ticks.venue import TickVenue, minute_bars, tick_venue

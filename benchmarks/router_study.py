@@ -29,9 +29,9 @@ from core.bars import Bars
 from core.chance import generator
 from core.contracts import OrderIntent, Side
 from core.instrument import Instrument
-from execution.comparison import Order, contrast_orders
 from execution.config import ExecutionConfig, load
 from execution.contracts import ExecutionReport
+from execution.costs.comparison import Order, contrast_orders
 from execution.desk import Desk
 from execution.intake import Intake
 from execution.routing.attempts import with_arm

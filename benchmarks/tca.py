@@ -26,10 +26,10 @@ import polars as pl
 
 from core.chance import generator
 from execution.contracts import ExecutionReport
-from execution.market_record import MarketRecord
-from execution.report_columns import read_reports_tables
-from execution.tca_frames import costs_of_batches, read_costs_frame
-from execution.tca_tables import Tables, write_tables
+from execution.costs.frames import costs_of_batches, read_costs_frame
+from execution.costs.market_record import MarketRecord
+from execution.costs.report_columns import read_reports_tables
+from execution.costs.tables import Tables, write_tables
 
 DAY_NS, HOUR_NS, SECOND_NS = 86_400 * 10**9, 3600 * 10**9, 10**9
 START_NS = 1_735_689_600 * SECOND_NS
@@ -101,8 +101,8 @@ def _batch(first: int, starts: Any, each: int, ts: Any, mid: Any) -> Tables:
 
 def write_ndjson(folder: Path) -> None:
     """The tables as execution reports."""
+    from execution.costs.tables import read_tables
     from execution.reports import write_reports
-    from execution.tca_tables import read_tables
 
     def reports() -> Iterator[ExecutionReport]:
         for executions, fills in read_tables(folder / "tables"):

@@ -14,7 +14,7 @@ from core.console import console, print_json, progress, run
 from core.errors import DataError, nearest
 
 if TYPE_CHECKING:
-    from execution.measurement import Measurement
+    from execution.costs.measurement import Measurement
     from execution.tca import ExecutionCost
 
 DEFAULT_REPORTS: Final = Path("var/backtest/executions.ndjson")
@@ -72,7 +72,7 @@ def command(
       fillwright analyze --data-dir data --json
       fillwright analyze --execution-reports var/backtest/executions.ndjson --algo TWAP --worst 10
     """
-    from execution.analyze_tables import document, summary_table, worst_table
+    from execution.costs.analyze_tables import document, summary_table, worst_table
     from execution.reports import provenance
 
     if output is not None and output.exists() and reports.exists() and output.samefile(reports):
@@ -228,7 +228,7 @@ def remarks(costs: Sequence[ExecutionCost]) -> list[str]:
 
 def market_remarks(found: Sequence[Measurement]) -> list[str]:
     """What a reader must know of the market beside the reports, where one was asked for, with counts."""
-    from execution.measurement import FLAGS
+    from execution.costs.measurement import FLAGS
 
     counts = {flag: sum(flag in one.flags for one in found) for flag in FLAGS}
     if counts["no_market_record"] == len(found):

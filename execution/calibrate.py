@@ -11,7 +11,7 @@ from core.console import console, note, print_json, progress, run
 from core.errors import ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
-    from execution.observations import Observed
+    from execution.costs.observations import Observed
     from research.calibration.executions import OrderCalibration
 
 DEFAULT_OUTPUT: Final = Path("var/calibration.yaml")
@@ -83,7 +83,7 @@ def executions_command(
       fillwright calibrate executions var/backtest/executions.ndjson
       fillwright calibrate executions executions.ndjson --symbol ATOM/USDT --law almgren --output atom.yaml
     """
-    from execution.observations import observe
+    from execution.costs.observations import observe
     from research.calibration.executions import calibrate_orders
     from research.calibration.result import executions_document, moments, plain, write
     from research.data_reader import DataReader

@@ -17,8 +17,8 @@ from execution.analyze import DEFAULT_REPORTS, TABLE_STYLE, bps, percent, read_c
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from execution.comparison import Contrast, Row, Yardstick
-    from execution.statistics import Interval
+    from execution.costs.comparison import Contrast, Row, Yardstick
+    from execution.costs.statistics import Interval
     from execution.tca import ExecutionCost
 
 YARDSTICKS: Final = ("arrival", "vwap", "twap", "shortfall")
@@ -51,7 +51,7 @@ def command(files: tuple[Path, ...], more: tuple[Path, ...], benchmark: str, see
       fillwright compare --reports var/backtest/executions.ndjson --benchmark vwap
       fillwright compare --reports twap.ndjson pov.ndjson --benchmark shortfall
     """
-    from execution.comparison import contrast, summarize
+    from execution.costs.comparison import contrast, summarize
     from execution.reports import provenance, shared_settings
 
     yardstick = cast("Yardstick", benchmark)
@@ -157,7 +157,7 @@ def judge(rows: Sequence[Row], contrasts: Sequence[Contrast], yardstick: Yardsti
 
 def remarks(rows: Sequence[Row], contrasts: Sequence[Contrast], yardstick: Yardstick) -> list[str]:
     """What a reader must know before using the table."""
-    from execution.statistics import FEW_CLUSTERS
+    from execution.costs.statistics import FEW_CLUSTERS
 
     lines = ["1 bp needs: orders per algorithm, or pairs, like these to see 1 bp (two-sided 5 %, power 80 %)"]
     left_out = sum(row.left_out for row in rows)

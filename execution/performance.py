@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from core import checks
 from core.errors import DataError, nearest
-from execution.attribution import ImpactMethod, ParticipationModel
 from execution.contracts import ExecutionReport
-from execution.market_record import MarketRecord
-from execution.measurement import Forecast, Measurement, measured
-from execution.quality import HORIZONS, pooled_quality
+from execution.costs.attribution import ImpactMethod, ParticipationModel
+from execution.costs.completion import completed, conditions_before, read_market
+from execution.costs.market_record import MarketRecord
+from execution.costs.measurement import Forecast, Measurement, measured
+from execution.costs.quality import HORIZONS, pooled_quality
 from execution.tca import PARTS, Slippage, pooled
-from execution.tca_market import completed, conditions_before, read_market
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +127,7 @@ class ExecutionPerformanceTracker:
         """What trading a symbol at a venue costs, from the executions that the tracker knows (`reports=`, `add`).
 
         avg_slippage_bps (against arrival), fill_rate and avg_latency_ms first, then fees, markouts, score, latency
-        quantiles, intervals and counts: see `execution.venue_score.VenueScore`. All figures are pulled towards those
+        quantiles, intervals and counts: see `VenueScore` of `execution.costs.venue_score`. All are pulled towards those
         of the other venues by as much as they are noise. lookback_days: back from the last execution in the symbol
         that is known, at whatever venue. A venue without executions has what venues have in common, with executions
         0; where nothing is known at all every figure is NaN.
@@ -135,7 +135,7 @@ class ExecutionPerformanceTracker:
         Raises ValueError where lookback_days is not positive.
         """
         checks.positive("lookback_days", lookback_days)
-        from execution.venue_score import venue_scores
+        from execution.costs.venue_score import venue_scores
 
         known = [report for report in self.reports if report.symbol == symbol]
         last_ns = max((report.start_ts_ns for report in known), default=0)
@@ -200,7 +200,7 @@ def _ended_ns(report: ExecutionReport) -> int:
 
 
 def _row(algo: str, venue: str, group: Sequence[Measurement]) -> dict[str, Any]:
-    from execution.comparison import summarize
+    from execution.costs.comparison import summarize
 
     costs = [one.cost for one in group]
     pool, fills = pooled(costs), pooled_quality(one.quality for one in group)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from core.bars import Bars
 from core.chance import generator
 from core.instrument import Instrument
-from execution.attribution import ImpactMethod, ParticipationModel, SquareRootModel, attributed, twin_run
 from execution.conditions import Conditions, running
 from execution.contracts import ExecutionAlgorithm, ExecutionReport
+from execution.costs.attribution import ImpactMethod, ParticipationModel, SquareRootModel, attributed, twin_run
+from execution.costs.market_record import MarketRecord
+from execution.costs.measurement import measured
 from execution.executors import executor
-from execution.market_record import MarketRecord
-from execution.measurement import measured
 from execution.simulator import execute
 from execution.slippage import SquareRootSlippageModel
 from execution.spread import Spread

@@ -17,7 +17,7 @@ from core.errors import ConfigError, DataError
 from execution.calibrate import command
 from execution.config import FillConfig, load
 from execution.contracts import ExecutionAlgorithm, ExecutionReport
-from execution.observations import observe
+from execution.costs.observations import observe
 from execution.reports import write_reports
 from execution.simulator import ExecutionSimulator
 from execution.slippage import FixedBpsSlippageModel, SquareRootSlippageModel, slippage_model

@@ -361,7 +361,7 @@ def test_numbers_for_people() -> None:
 
 def on_the_sample(folder: Path) -> Path:
     """Market data of two days, and reports of fills that know neither prices around them nor spreads."""
-    from execution.tca_market import read_market
+    from execution.costs.completion import read_market
     from research.data_reader import DataReader
     from research.sample import write_sample
 

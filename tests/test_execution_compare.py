@@ -16,8 +16,8 @@ from core import chance
 from core.console import run
 from core.contracts import Side, sign
 from execution.compare import command, judge, labelled, remarks
-from execution.comparison import DAY_NS, contrast, summarize
 from execution.contracts import ExecutionReport
+from execution.costs.comparison import DAY_NS, contrast, summarize
 from execution.reports import write_reports
 from execution.tca import ExecutionCost, measure
 from tests.test_execution_tca import START_NS, fill, golden, report

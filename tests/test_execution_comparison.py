@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import stats  # type: ignore[import-untyped]
 
 from core import chance
-from execution.comparison import Contrast, Order, contrast_orders, summarize
-from execution.statistics import (
+from execution.costs.comparison import Contrast, Order, contrast_orders, summarize
+from execution.costs.statistics import (
     FEW_CLUSTERS,
     arrival_noise,
     bootstrap_interval,

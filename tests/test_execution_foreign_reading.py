@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from core.chance import generator
 from core.errors import DataError
 from execution.contracts import ExecutionReport
+from execution.costs.completion import completed, read_market
 from execution.foreign.layout import Layout
 from execution.foreign.reading import Choices, Imported, read_foreign
 from execution.reports import read_reports, write_reports
 from execution.tca import BENCHMARKS, ExecutionCost, measure
-from execution.tca_market import completed, read_market
 from research.data_reader import DataReader
 from research.sample import write_sample
 from tests import foreign

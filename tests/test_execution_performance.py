@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.contracts import FillEvent, Side, sign
-from execution.attribution import (
+from execution.contracts import ExecutionReport
+from execution.costs.attribution import (
     ParticipationModel,
     SquareRootModel,
     TwinRun,
@@ -22,13 +23,12 @@ from execution.attribution import (
     market_adjusted,
     mean_root,
 )
-from execution.contracts import ExecutionReport
-from execution.market_record import MarketRecord
-from execution.measurement import FLAGS, Forecast, measured
+from execution.costs.completion import completed
+from execution.costs.market_record import MarketRecord
+from execution.costs.measurement import FLAGS, Forecast, measured
+from execution.costs.quality import HORIZONS, latencies_ms, pooled_quality, quality, schedule_deviation
 from execution.performance import AGAINST, ExecutionPerformanceTracker
-from execution.quality import HORIZONS, latencies_ms, pooled_quality, quality, schedule_deviation
 from execution.tca import PARTS, measure
-from execution.tca_market import completed
 from research.data_reader import DataReader
 from research.sample import write_sample
 from tests import golden
@@ -530,7 +530,7 @@ def sampled(reader: DataReader, n: int = 6) -> list[ExecutionReport]:
 
 
 def tracker_market(reader: DataReader, ts_ns: int) -> MarketRecord:
-    from execution.tca_market import read_market
+    from execution.costs.completion import read_market
 
     return read_market(reader, "ATOM/USDT", ts_ns, ts_ns + 86_400 * SECOND_NS)
 

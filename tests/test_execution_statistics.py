@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
 from core import chance
-from execution.statistics import (
+from execution.costs.statistics import (
     Interval,
     bootstrap_interval,
     cluster_sums,

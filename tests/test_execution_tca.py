@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from core.contracts import FillEvent, Liquidity, Side, sign
 from execution.contracts import ExecutionReport, average_price
-from execution.measurement import FLAGS as MARKET_FLAGS
+from execution.costs.measurement import FLAGS as MARKET_FLAGS
 from execution.tca import BENCHMARKS, FLAGS, PARTS, ExecutionCost, measure, pooled
 
 GOLDEN = Path(__file__).parent / "golden"

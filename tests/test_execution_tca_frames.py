@@ -18,17 +18,17 @@ from polars.testing import assert_frame_equal
 from core import chance
 from core.contracts import Liquidity, Side
 from core.errors import DataError
-from execution import report_columns
 from execution.analyze import row
 from execution.contracts import ExecutionReport
-from execution.market_record import MarketRecord
-from execution.measurement import measured
-from execution.report_columns import read_reports_tables, tables
+from execution.costs import report_columns
+from execution.costs.frames import costs_frame, costs_of_batches, pooled_frame, read_costs_frame
+from execution.costs.frames_market import completed_tables, quality_frame
+from execution.costs.market_record import MarketRecord
+from execution.costs.measurement import measured
+from execution.costs.report_columns import read_reports_tables, tables
+from execution.costs.tables import EXECUTIONS, FILLS, Tables, arranged, read_tables, write_tables
 from execution.reports import read_reports, write_reports
 from execution.tca import BENCHMARKS, PARTS, measure, pooled
-from execution.tca_frames import costs_frame, costs_of_batches, pooled_frame, read_costs_frame
-from execution.tca_frames_market import completed_tables, quality_frame
-from execution.tca_tables import EXECUTIONS, FILLS, Tables, arranged, read_tables, write_tables
 from tests.test_execution_tca import MINUTE_NS, START_NS, example, fill, report, reports, unsure
 
 SECOND_NS = 1_000_000_000

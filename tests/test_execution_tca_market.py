@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from core.bars import Bars
 from core.chance import generator
 from core.errors import DataError
-from execution.market_record import MarketRecord
+from execution.costs.completion import completed, conditions_before, read_market
+from execution.costs.market_record import MarketRecord
 from execution.tca import measure
-from execution.tca_market import completed, conditions_before, read_market
 from research.data_reader import DataReader
 from research.sample import write_sample
 from tests import golden

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from core import chance
 from execution.contracts import ExecutionReport
-from execution.market_record import MarketRecord
-from execution.shrinkage import Noise, moderated, prior_of, shrunk, shrunk_shares
+from execution.costs.market_record import MarketRecord
+from execution.costs.shrinkage import Noise, moderated, prior_of, shrunk, shrunk_shares
+from execution.costs.venue_score import DAY_NS, FLAGS, VenueScore, venue_scores
 from execution.tca import measure
-from execution.venue_score import DAY_NS, FLAGS, VenueScore, venue_scores
 from tests.test_execution_tca import START_NS, fill, report
 
 

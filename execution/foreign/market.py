@@ -24,7 +24,7 @@ def with_market(
 
     in_tape: whether the fills are part of the market's volume.
     """
-    from execution.tca_market import completed, read_market
+    from execution.costs.completion import completed, read_market
 
     made: dict[str, ExecutionReport] = {}
     market: dict[str, str] = {}

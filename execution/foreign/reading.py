@@ -86,7 +86,7 @@ def read_foreign(
     """Execution reports of foreign orders and fills, oldest first, not yet written anywhere.
 
     reader: where market data is stored; what the files do not know of arrival, end and benchmark prices comes from
-    there (`execution.tca_market.completed`), or stays unknown.
+    there (`execution.costs.completion.completed`), or stays unknown.
     Raises DataError naming file, row, field, value and remedy; ConfigError for choices that cannot be meant.
     """
     choices = choices or Choices()

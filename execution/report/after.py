@@ -6,17 +6,17 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from execution.analyze import percent
-from execution.market_record import MarketRecord
-from execution.quality import FLAGS, HORIZONS, Makers, Quality, pooled_quality, quality
+from execution.costs.market_record import MarketRecord
+from execution.costs.quality import FLAGS, HORIZONS, Makers, Quality, pooled_quality, quality
+from execution.costs.venue_score import FLAGS as VENUE_FLAGS
+from execution.costs.venue_score import venue_scores
 from execution.report.charts import signed
 from execution.report.page import Column, Html, note, paragraph, table, tag
-from execution.venue_score import FLAGS as VENUE_FLAGS
-from execution.venue_score import venue_scores
 
 if TYPE_CHECKING:
+    from execution.costs.shrinkage import Estimate
+    from execution.costs.venue_score import VenueScore
     from execution.report.run import Run
-    from execution.shrinkage import Estimate
-    from execution.venue_score import VenueScore
 
 WHO: Final[dict[Makers, str]] = {"all": "all fills", "maker": "maker fills", "taker": "taker fills"}
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from execution.comparison import summarize
-from execution.statistics import Interval
+from execution.costs.comparison import summarize
+from execution.costs.statistics import Interval
 from execution.tca import ExecutionCost, Parts, pooled
 
 if TYPE_CHECKING:

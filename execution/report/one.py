@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.bars import Bars
 from core.contracts import FillEvent
 from execution.contracts import ExecutionReport
-from execution.quality import schedule as planned
+from execution.costs.quality import schedule as planned
 from execution.report.charts import (
     BLUE,
     FLAT,

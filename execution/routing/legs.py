@@ -37,7 +37,7 @@ class VenueChoice(Protocol):
 class BestVenue:
     """One venue per child, the usable one with the best score; a market order is split over books where they are known.
 
-    scores  all-in cost in bps by venue (`execution.venue_score`), the least is best; a venue without one comes last
+    scores  all-in cost in bps by venue (`execution.costs.venue_score`), the least is best; without one it comes last
     books   what venues display to (symbol, side), with when; older ones than `book_seconds` are not used
     """
 

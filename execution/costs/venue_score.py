@@ -1,7 +1,7 @@
 """What trading at a venue costs: every figure in basis points or as a share, with n, an interval, and shrinkage.
 
 Ten orders do not make a venue good. Each figure is pulled towards the mean of all venues by as much as it is noise
-(`execution.shrinkage`), noise being measured between symbol-days; a venue without orders gets what venues have in
+(`execution.costs.shrinkage`), noise being measured between symbol-days; a venue without orders gets what venues have in
 common. For the executions of a venue, with arrival price P_0, filled F of S, w the weight by age:
 
     slippage     sum w s (sum q_i p_i - F P_0)        / sum w F P_0
@@ -26,11 +26,11 @@ import numpy as np
 from core import checks
 from core.contracts import FillEvent, sign
 from execution.contracts import ExecutionReport
-from execution.market_record import MarketRecord
-from execution.quality import HORIZONS, Horizon, latencies_ms
-from execution.shrinkage import Estimate
-from execution.statistics import BPS
-from execution.venue_figures import Latency, Sums, estimates, latencies, shares
+from execution.costs.market_record import MarketRecord
+from execution.costs.quality import HORIZONS, Horizon, latencies_ms
+from execution.costs.shrinkage import Estimate
+from execution.costs.statistics import BPS
+from execution.costs.venue_figures import Latency, Sums, estimates, latencies, shares
 
 DAY_NS: Final = 86_400_000_000_000
 FEW_ORDERS: Final = 10

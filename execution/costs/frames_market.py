@@ -1,4 +1,4 @@
-"""The market beside the tables: `execution.tca_market.completed` and `execution.quality.quality` in columns.
+"""The market beside the tables: `completed` of `execution.costs.completion` and `quality.quality` in columns.
 
 Fills are looked up in order of time, which makes the as-of joins of millions of fills a walk instead of a search.
 """
@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from execution.market_record import NOTHING_LEFT, MarketRecord
-from execution.quality import HORIZONS
+from execution.costs.market_record import NOTHING_LEFT, MarketRecord
+from execution.costs.quality import HORIZONS
+from execution.costs.tables import Tables
 from execution.tca import BPS
-from execution.tca_tables import Tables
 
 if TYPE_CHECKING:
     from polars import Expr
@@ -51,8 +51,8 @@ def markets_of(batch: Tables, markets: Markets) -> dict[str, MarketRecord]:
 def completed_tables(batch: Tables, records: dict[str, MarketRecord]) -> Tables:
     """The batch with the prices that it lacks, from the market; what it knows stays. Rows keep their order.
 
-    As `execution.tca_market.completed`, without the notes: nobody says when it was decided, so a missing decision price
-    is the arrival price. Fills that do not say what spread they paid get `mid` and `half_spread`.
+    As `completed` of `execution.costs.completion`, without the notes: nobody says when it was decided, so a missing
+    decision price is the arrival price. Fills that do not say what spread they paid get `mid` and `half_spread`.
     """
     executions, fills = batch
     fills = _with_mids(executions, fills, records)

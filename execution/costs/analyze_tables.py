@@ -21,12 +21,12 @@ from execution.analyze import (
     percent,
     remarks,
 )
-from execution.quality import HORIZONS, pooled_quality
+from execution.costs.quality import HORIZONS, pooled_quality
 from execution.reports import shared_settings
 from execution.tca import BENCHMARKS, PARTS, pooled
 
 if TYPE_CHECKING:
-    from execution.measurement import Measurement
+    from execution.costs.measurement import Measurement
     from execution.tca import ExecutionCost, Pooled
 
 _TITLES: Final = {

@@ -12,9 +12,9 @@ import msgspec
 from core.codec import to_json
 from core.contracts import FillEvent, Liquidity, Side
 from execution.contracts import ExecutionReport, Status
-from execution.quality import sent_ns
+from execution.costs.quality import sent_ns
+from execution.costs.tables import BATCH_FILLS, EXECUTIONS, FILLS, NUMBERS, TEXTS, Tables
 from execution.reports import check_new, report_lines, report_of
-from execution.tca_tables import BATCH_FILLS, EXECUTIONS, FILLS, NUMBERS, TEXTS, Tables
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,7 +37,7 @@ class _Meta(msgspec.Struct, gc=False, frozen=True):
 
     @property
     def sent_ns(self) -> int | None:
-        """As `execution.quality.sent_ns`: the best source first."""
+        """As `execution.costs.quality.sent_ns`: the best source first."""
         every = (self.submitted_ts_ns, self.scheduled_ts_ns, self.ts_accepted_ns, self.accepted_ts_ns)
         return next((one for one in every if one is not None), None)
 

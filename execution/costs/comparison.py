@@ -1,7 +1,7 @@
 """Algorithms against each other: means, intervals, paired tests, and how many orders a difference would take.
 
 Costs of one symbol and day share its market, so a symbol-day is one draw of chance, however many orders it holds:
-intervals, tests and sample sizes count symbol-days. The statistics themselves are in `execution.statistics`.
+intervals, tests and sample sizes count symbol-days. The statistics themselves are in `execution.costs.statistics`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import combinations
 from statistics import median, stdev
 from typing import Final, Literal
 
-from execution.statistics import (
+from execution.costs.statistics import (
     BPS,
     UNKNOWN,
     Interval,
@@ -54,7 +54,7 @@ class Row:
     """One algorithm: notional-weighted mean, its 95 % interval, and the spread of single orders, in basis points.
 
     left_out: executions without a known cost against the benchmark, such as those that filled nothing.
-    clusters: symbol-days. interval: see `execution.statistics.mean_interval`; unknown from a single symbol-day.
+    clusters: symbol-days. interval: see `execution.costs.statistics.mean_interval`; unknown from a single symbol-day.
     winsorised: the mean with the dearest and cheapest 1 % moved to the 1 % quantiles, a cross-check.
     design_effect: so many orders tell as much as one independent one, because orders of a day share its market.
     orders_for_1bp: orders per algorithm that would show a difference of 1 bp, the design effect included where it is

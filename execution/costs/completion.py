@@ -12,7 +12,7 @@ from core.contracts import FillEvent, sign
 from core.errors import DataError
 from execution.conditions import DAY_NS
 from execution.contracts import ExecutionReport
-from execution.market_record import NOTHING_LEFT, MarketRecord
+from execution.costs.market_record import NOTHING_LEFT, MarketRecord
 
 if TYPE_CHECKING:
     from research.data_reader import DataReader

@@ -13,13 +13,13 @@ from statistics import median
 from typing import Any, Final, Literal
 
 from core.contracts import sign
-from execution.attribution import AS_CHARGED, IMPACT_METHOD, UNKNOWN, ImpactMethod, attributed
 from execution.contracts import ExecutionReport
-from execution.market_record import MarketRecord
-from execution.quality import FLAGS as QUALITY_FLAGS
-from execution.quality import HORIZONS, NOTHING, Quality, latencies_ms, quality, schedule_deviation
+from execution.costs.attribution import AS_CHARGED, IMPACT_METHOD, UNKNOWN, ImpactMethod, attributed
+from execution.costs.completion import BENCHMARK_NOTES, completed
+from execution.costs.market_record import MarketRecord
+from execution.costs.quality import FLAGS as QUALITY_FLAGS
+from execution.costs.quality import HORIZONS, NOTHING, Quality, latencies_ms, quality, schedule_deviation
 from execution.tca import BPS, ExecutionCost, Slippage, measure
-from execution.tca_market import BENCHMARK_NOTES, completed
 from execution.twin import NOTE as TWIN_NOTE
 
 Price = Literal["decision", "open", "close", "previous_close", "pwp"]
@@ -123,7 +123,7 @@ def measured(
 ) -> Measurement:
     """Measures an execution, completed from the market record where the report lacks a price.
 
-    impact: a method of `execution.attribution`, instead of what the fills say. forecast: else that of
+    impact: a method of `execution.costs.attribution`, instead of what the fills say. forecast: else that of
     `notes["forecast"]`, a mapping with mean_bps and sd_bps. pwp_rate: x of PWP(x), the market's VWAP from arrival until
     F / x has traded, known only after the fact. day_starts_s: when the market's day begins, after midnight UTC.
     """

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from execution.costs.tables import Tables, read_tables
 from execution.tca import BENCHMARKS, BPS, FLAGS, PARTS
-from execution.tca_tables import Tables, read_tables
 
 if TYPE_CHECKING:
     from polars import Expr
 
-    from execution.tca_frames_market import Markets
+    from execution.costs.frames_market import Markets
 
 CLOSE: Final = 1e-9
 _PRICES: Final = {
@@ -45,7 +45,7 @@ _COLUMNS: Final = (
 def costs_frame(executions: pl.DataFrame, fills: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """One row per execution, in the order of `executions`: the columns of the analysis file.
 
-    executions, fills: columns as in `execution.tca_tables`. No executions: no rows. Fills of an execution that is not
+    executions, fills: columns as in `execution.costs.tables`. No executions: no rows. Fills of an execution that is not
     in `executions` are not looked at.
     """
     rows = executions.lazy().join(_sums(fills.lazy()), on="execution_id", how="left", maintain_order="left")
@@ -66,7 +66,7 @@ def read_costs_frame(path: Path, markets: Markets | None = None) -> pl.DataFrame
 
 def read_batches(path: Path) -> Iterable[Tables]:
     """What costs need of a file of reports, NDJSON, or of a folder of tables. Raises DataError."""
-    from execution.report_columns import read_reports_tables
+    from execution.costs.report_columns import read_reports_tables
 
     return read_tables(path, ids=False) if path.is_dir() else read_reports_tables(path)
 
@@ -79,7 +79,7 @@ def costs_of_batches(batches: Iterable[Tables], markets: Markets | None = None) 
 def _costs_of_batch(batch: Tables, markets: Markets | None) -> pl.DataFrame:
     if markets is None:
         return costs_frame(*batch)
-    from execution.tca_frames_market import completed_tables, markets_of, quality_frame
+    from execution.costs.frames_market import completed_tables, markets_of, quality_frame
 
     records = markets_of(batch, markets)
     whole = completed_tables(batch, records)

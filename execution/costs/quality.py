@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from core.contracts import FillEvent, sign
 from execution.contracts import ExecutionReport
-from execution.market_record import MarketRecord
+from execution.costs.market_record import MarketRecord
 from execution.tca import Slippage
 
 Horizon = Literal["1s", "10s", "1m", "5m"]

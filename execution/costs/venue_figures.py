@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from execution.shrinkage import Estimate, Noise, moderated, prior_of, shrunk, shrunk_shares
-from execution.statistics import cluster_sums
+from execution.costs.shrinkage import Estimate, Noise, moderated, prior_of, shrunk, shrunk_shares
+from execution.costs.statistics import cluster_sums
 
 NEEDED: Final = {"p50": 10, "p95": 100, "p99": 500}
 """Latencies from which on a quantile is read off them; with fewer, a lognormal is fitted."""

@@ -1,0 +1,1 @@
+"""What executions cost, beyond the identity in `execution.tca`: markets, methods, comparisons, venues, and tables."""
