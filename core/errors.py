@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Final
+
+MOST_LISTED: Final = 30
+FIRST_LISTED: Final = 10
 
 
 class FillwrightError(Exception):
@@ -19,7 +23,8 @@ class DataError(FillwrightError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of an error line about an unknown word: the nearest known one, and all that there are.
+    """The end of an error line about an unknown word: the nearest known one, and all that there are, or the first of
+    more than MOST_LISTED.
 
     >>> nearest("TWAB", ["TWAP", "VWAP"])
     "did you mean 'TWAP'? Known: TWAP, VWAP"
@@ -27,5 +32,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     folded = {name.casefold(): name for name in names}
     close = get_close_matches(word.casefold(), folded, n=1)
-    listing = f"Known: {', '.join(names)}" if names else "None is known"
+    shown = names if len(names) <= MOST_LISTED else [*names[:FIRST_LISTED], f"and {len(names) - FIRST_LISTED:,} more"]
+    listing = f"Known: {', '.join(shown)}" if names else "None is known"
     return f"did you mean '{folded[close[0]]}'? {listing}" if close else listing

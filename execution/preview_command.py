@@ -260,6 +260,8 @@ def _quantity(text: str, symbol: str, quote: bool) -> tuple[float, bool]:
     if found is None:
         raise click.UsageError(f"--quantity must be a number such as 50000 or 100000USDT, was {text!r}")
     amount, unit = float(found[1].replace(",", "").replace("_", "")), found[2].upper()
+    if not amount > 0:
+        raise click.UsageError(f"--quantity must be above 0, was {text!r}")
     base, _, money = symbol.upper().partition("/")
     if unit and unit not in (base, money):
         raise click.UsageError(f"--quantity of {symbol} is in {base} or {money}, was {text!r}")

@@ -128,7 +128,6 @@ class Engine:
         self._settings = dict(settings or {})
         self._on_fill = on_fill
         self.board = Switchboard(instruments, own_in_tape=own_in_tape, on_refused=on_refused)
-        self._effects: list[Effect] = []
         self.pending: deque[OrderIntent] = deque()  # wanted by parents, not yet put to the gate
         self._sweeps = 0
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from core.console import DONE, FAILED, console, note, print_json, run
+from core.errors import ConfigError
 
 POLL_S = 0.2
 C = TypeVar("C", bound=Callable[..., Any])
@@ -27,6 +28,21 @@ def _where(command: C) -> C:
     ):
         command = option(command)
     return command
+
+
+class Length(click.ParamType[int]):
+    """`30m`, `4h`, `1d`, or seconds, as whole seconds."""
+
+    name = "length"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from research.times import SECOND_NS, timeframe_ns
+
+        text = str(value)
+        try:
+            return int(text) if text.isdecimal() else timeframe_ns(text) // SECOND_NS
+        except ConfigError:
+            self.fail(f"must be seconds, or a number and s, m, h or d, such as 4h, was {text!r}", param, ctx)
 
 
 @click.group("order")
@@ -49,7 +65,7 @@ def order() -> None:
 @click.option("--side", required=True, type=click.Choice(["buy", "sell"]))
 @click.option("--quantity", required=True, type=float, help="Base currency.")
 @click.option("--algo", type=click.Choice(["TWAP", "VWAP", "Iceberg", "POV", "IS"]), help="[default: the settings']")
-@click.option("--duration", type=int, metavar="SECONDS", help="How long it may take.  [default: the settings']")
+@click.option("--duration", type=Length(), help="How long it may take, such as 4h.  [default: the settings']")
 @click.option("--limit-price", type=float, help="Pays no more, takes no less.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the algorithm.")
 @click.option("--wait", is_flag=True, help="Return when it has ended; exit code 1 where it was not completed.")
@@ -143,7 +159,7 @@ def resume(name: str, config_file: Path, folder: str | None, as_json: bool) -> N
 @order.command("amend")
 @click.argument("name", metavar="ID")
 @click.option("--quantity", type=float, help="New total, what is filled included.")
-@click.option("--duration", type=int, metavar="SECONDS", help="New length, from its start.")
+@click.option("--duration", type=Length(), help="New length, from its start.")
 @click.option("--limit-price", type=float, help="New limit; 0: none.")
 @_where
 def amend(

@@ -116,8 +116,9 @@ def table(trader: Trader, found: dict[str, Any]) -> Table:
     line("denied by the risk gate", f"{found['denials']:,}")
     bps = found["shortfall_bps"]
     line("implementation shortfall, bps", "–" if bps is None or bps != bps else f"{bps:,.2f}", last=True)
+    base, _, quote = trader.session.instrument.symbol.partition("/")
     for name, account in found["accounts"].items():
-        line(f"{name}: position", f"{account['position']:,.8g}")
-        line(f"{name}: cash", f"{account['cash']:,.2f}")
+        line(f"{name}: position", f"{account['position']:,.8g} {base}")
+        line(f"{name}: cash", f"{account['cash']:,.2f} {quote}".rstrip())
     line("kill switch", "TRIPPED" if found["killed"] else "not tripped", style="bold red" if found["killed"] else "")
     return out

@@ -10,13 +10,21 @@ if TYPE_CHECKING:
 
 
 def parents_table(parents: Sequence[Mapping[str, Any]]) -> Table:
-    """One row per parent; `parents` as `live.answers.parent_facts` has them."""
+    """One row per parent, readable at 80 columns; `parents` as `live.answers.parent_facts` has them."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    out = Table(title=", ".join(sorted({str(one["symbol"]) for one in parents})), title_justify="left")
-    for name in ("id", "execution", "strategy", "side", "algo"):
-        out.add_column(name, no_wrap=name in ("execution", "side", "algo"), overflow="fold")
+    out = Table(
+        title=", ".join(sorted({str(one["symbol"]) for one in parents})),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    out.add_column("id", min_width=8, overflow="fold")
+    for name in ("execution", "order"):
+        out.add_column(name, no_wrap=True)
     for name in ("quantity", "filled", "price"):
         out.add_column(name, justify="right", no_wrap=True)
     out.add_column("status", min_width=9, overflow="fold")
@@ -24,7 +32,8 @@ def parents_table(parents: Sequence[Mapping[str, Any]]) -> Table:
         price = one["avg_price"]
         status = one["status"] if not one["reason"] else f"{one['status']}: {one['reason']}"
         out.add_row(
-            *(Text(str(one[name])) for name in ("id", "execution_id", "strategy", "side", "algo")),
+            *(Text(str(one[name])) for name in ("id", "execution_id")),
+            Text(f"{one['side']} {one['algo']}"),
             f"{one['quantity']:,.8g}",
             f"{one['filled']:,.8g}",
             f"{price:,.8g}" if price is not None and price == price and one["filled"] else "–",

@@ -165,7 +165,8 @@ def _show(facts: dict[str, Any], damage: str | None, torn_bytes: int) -> None:
 
     screen = console()
     screen.print(parents_table(facts["parents"]))
-    screen.print(f"{facts['entries']:,} entries, {facts['starts']} starts, the last at {iso(facts['last_ns'])}")
+    starts = "1 start" if facts["starts"] == 1 else f"{facts['starts']} starts"
+    screen.print(f"{facts['entries']:,} entries, {starts}, the last at {iso(facts['last_ns'])}")
     for child in facts["open_children"]:
         screen.print(
             f"may still trade: {child['id']} {child['qty']:g}, {child['filled']:g} filled, {child['standing']}"

@@ -90,8 +90,8 @@ class Service:
         """Until the tape is over, or it is stopped. Raises JournalError where nothing can be written any more."""
         settings = self.trader.session.settings
         self._pace = Pace(self._clock, settings.feed.speed, self.trader.now_ns)  # type: ignore[union-attr]
-        async with RequestServer(settings.socket_path, self._answer):
-            with _signals(self._signal):
+        with _signals(self._signal):  # first: who sees the socket may stop it
+            async with RequestServer(settings.socket_path, self._answer):
                 return await self._loop(settings.on_stop)
 
     async def _loop(self, on_stop: str) -> Ending:

@@ -28,6 +28,7 @@ FILLWRIGHT: Final = Path(sys.executable).with_name("fillwright")
 SERVICES: Final = ("broker", "risk", "router")
 SYMBOL: Final = "ATOM/USDT"
 SEED: Final = 0
+WITHIN_S: Final = 300.0  # only what hangs takes that long
 
 
 class Split:
@@ -55,7 +56,7 @@ class Split:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """`fillwright serve ...`, to its end."""
         command = [str(FILLWRIGHT), "serve", *words, "--bus", self._server.url, "--prefix", self.folder.name]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=WITHIN_S, check=False)
 
     def kill(self, name: str) -> None:
         """kill -9."""
@@ -72,7 +73,7 @@ class Split:
             process.terminate()
         for name, process in self._processes.items():
             try:
-                code = process.wait(timeout=20)
+                code = process.wait(timeout=WITHIN_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise

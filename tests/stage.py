@@ -116,7 +116,7 @@ class Stage:
 
     def play(self, parents: Sequence[Worked], starts: Sequence[int]) -> None:
         """`starts`: the bar at whose close each parent begins (-1: before the first)."""
-        asyncio.run(asyncio.wait_for(self._play(parents, starts), timeout=60))
+        asyncio.run(asyncio.wait_for(self._play(parents, starts), timeout=120))
 
     async def _play(self, parents: Sequence[Worked], starts: Sequence[int]) -> None:
         bars, market = self.market.bars, self.market

@@ -25,7 +25,7 @@ Scene = Callable[[], Coroutine[Any, Any, None]]
 
 def play(scene: Scene) -> None:
     """Run a scene; one that hangs fails."""
-    asyncio.run(asyncio.wait_for(scene(), timeout=20))
+    asyncio.run(asyncio.wait_for(scene(), timeout=120))
 
 
 def keywords(clock: ManualClock, **more: Any) -> dict[str, Any]:

@@ -176,7 +176,7 @@ def at(exchange: Exchange, play: Any) -> None:
         finally:
             await client.close()
 
-    work: Coroutine[Any, Any, None] = asyncio.wait_for(scene(), timeout=20)
+    work: Coroutine[Any, Any, None] = asyncio.wait_for(scene(), timeout=120)
     asyncio.run(work)
 
 

@@ -184,7 +184,7 @@ def test_a_fault_is_never_more_often_than_always() -> None:
 
 
 def scene(play: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(play, timeout=10))
+    asyncio.run(asyncio.wait_for(play, timeout=120))
 
 
 def test_the_paper_broker_answers_and_tells() -> None:

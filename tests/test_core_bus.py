@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 def play(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a scene; one that hangs fails."""
-    asyncio.run(asyncio.wait_for(scene(), timeout=10))
+    asyncio.run(asyncio.wait_for(scene(), timeout=120))
 
 
 async def taken(messages: AsyncIterator[Json]) -> list[int]:
@@ -222,7 +222,7 @@ def test_a_time_limit_around_one_message_does_not_end_the_subscription() -> None
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(anext(messages), timeout=0.005)
             await bus.publish_json("t", {"n": n})
-            assert (await asyncio.wait_for(anext(messages), timeout=1))["n"] == n
+            assert (await asyncio.wait_for(anext(messages), timeout=60))["n"] == n
 
     play(scene)
 

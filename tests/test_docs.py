@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from execution.states import ENDED, MOVES, State
+from tests.shell import Done, shell
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -63,11 +63,8 @@ BLOCKS = [block for page in PAGES for block in blocks(page)]
 RUNNABLE = [block for block in BLOCKS if block.language in COMMANDS]
 
 
-def run(command: list[str], folder: Path, text: str = "") -> subprocess.CompletedProcess[str]:
-    """A process in this folder, with the project's own commands first on the path."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "NO_COLOR": "1", "COLUMNS": "100", "HOME": str(folder)}
-    return subprocess.run(command, cwd=folder, env=environment, input=text, capture_output=True, text=True, timeout=120)
+def run(command: list[str], folder: Path, text: str = "") -> Done:
+    return shell(command, folder, text, NO_COLOR="1", COLUMNS="100", HOME=str(folder))
 
 
 @pytest.fixture
@@ -144,6 +141,7 @@ def words(line: str) -> str:
     return " ".join(re.sub(r"-?\d[\d,]*(?:\.\d+)?|[─│┌┐└┘├┤┬┴┼]+", " ", line).split())
 
 
+@pytest.mark.slow  # nine months once more: the example session has them in the quick run
 def test_the_table_in_the_readme_is_what_the_example_prints(folder: Path) -> None:
     """Same rows; same figures up to 2 %, for processors differ in the last digit.
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,9 @@ from core.contracts import sign
 from execution.contracts import ExecutionReport
 from execution.reports import read_reports
 from research.data_reader import DataReader
+from tests.once import once
 from tests.real_data import real
+from tests.shell import Done, shell
 from tests.specification import SESSION
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,18 +27,10 @@ PAGE = ROOT.parent / "shared" / "spec" / "phase-8-execution.md"
 MINUTE_NS = 60_000_000_000
 
 
-def play(session: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def play(session: str, folder: Path) -> Done:
     """Runs a session with bash in a folder that has a `config/`; `python` is the one that runs this test."""
     (folder / "config").mkdir(exist_ok=True)
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", session],
-        cwd=folder,
-        env={**os.environ, "PATH": path, "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return shell(["bash", "-euo", "pipefail", "-c", session], folder, COLUMNS="120")
 
 
 bash = pytest.mark.skipif(shutil.which("bash") is None, reason="the session is written for bash")
@@ -98,13 +89,16 @@ def real_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     bars = real("binance_spot_1m_202104_05.parquet")
     if shutil.which("bash") is None:
         pytest.skip("the session is written for bash")
-    folder = tmp_path_factory.mktemp("real")
-    (folder / "config").mkdir()
-    shutil.copy(ROOT / "config" / "execution.yaml", folder / "config")
-    done = play(REAL_SESSION.format(bars=bars), folder)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return folder, done.stdout
+
+    def make(folder: Path) -> None:
+        (folder / "config").mkdir()
+        shutil.copy(ROOT / "config" / "execution.yaml", folder / "config")
+        done = play(REAL_SESSION.format(bars=bars), folder)
+        assert (done.returncode, done.stderr) == (0, "")
+        (folder / "shown.txt").write_text(done.stdout, encoding="utf-8")
+
+    folder = once(tmp_path_factory, "real-session", make)
+    return folder, (folder / "shown.txt").read_text(encoding="utf-8")
 
 
 def reports_of(folder: Path) -> list[ExecutionReport]:

@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 
 def play(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a scene; one that hangs fails."""
-    asyncio.run(asyncio.wait_for(scene(), timeout=10))
+    asyncio.run(asyncio.wait_for(scene(), timeout=120))
 
 
 def planned(executor: TWAPExecutor, algo: ExecutionAlgorithm = ALGO) -> list[OrderIntent]:

@@ -172,7 +172,7 @@ def table_of(
     return read_foreign([foreign.write_csv(folder / "f.csv", rows + rows if twice else rows)], AS_EXECUTION)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(_PAIRS, st.sampled_from(["buy", "sell"]), st.sampled_from([0.0, 7.5]), st.integers(0, 99))
 def test_whatever_was_traded_comes_back_in_any_order_of_rows_and_once(
     tmp_path_factory: pytest.TempPathFactory,
@@ -196,7 +196,7 @@ def test_whatever_was_traded_comes_back_in_any_order_of_rows_and_once(
     assert doubled.repeated == len(report.fills)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(_PAIRS)
 def test_buys_and_sells_mirror(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[float, float, int]]
@@ -210,7 +210,7 @@ def test_buys_and_sells_mirror(
     assert buy.parts.fees == sell.parts.fees
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(_PAIRS, st.integers(0, 99))
 def test_a_fix_log_says_the_same_in_any_order_of_lines_and_with_repeats(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[float, float, int]], seed: int

@@ -19,7 +19,7 @@ from live.wanted import Wanted
 from research.sample import write_sample
 from risk.kill import KillSwitch
 from tests.redis_server import RedisServer, running
-from tests.split import FILLWRIGHT, SERVICES, SYMBOL, Split, fills_of, name_of, place, reports_of
+from tests.split import FILLWRIGHT, SERVICES, SYMBOL, WITHIN_S, Split, fills_of, name_of, place, reports_of
 
 SPEED = 100.0
 ALGORITHMS: tuple[AlgoType, ...] = ("TWAP", "VWAP", "POV", "Iceberg", "IS")
@@ -122,7 +122,7 @@ def test_three_processes_work_a_parent_of_each_algorithm(split: Split) -> None:
         async with await split.bus() as bus:
             for one in wanted:
                 await place(bus, one)
-            return await reports_of(bus, [name_of(one) for one in wanted], 60)
+            return await reports_of(bus, [name_of(one) for one in wanted], WITHIN_S)
 
     wanted = parents(20.0, 900)
     reports = asyncio.run(scene())
@@ -146,7 +146,7 @@ def test_killed_at_random_moments_no_child_is_doubled_and_none_is_lost(split: Sp
         async with await split.bus() as bus:
             for one in wanted:
                 await place(bus, one)
-            waiting = asyncio.create_task(reports_of(bus, names, 150))
+            waiting = asyncio.create_task(reports_of(bus, names, WITHIN_S))
             for _ in range(12):
                 await asyncio.sleep(float(draw.uniform(0.2, 1.6)))
                 if waiting.done():
@@ -177,25 +177,25 @@ def test_killed_by_the_switch_no_process_sends_anything_more(split: Split, how: 
         async with await split.bus() as bus:
             for one in wanted:
                 await place(bus, one)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(WITHIN_S):
                 while len(orders(split)) < 5:
                     await asyncio.sleep(0.05)
             if how == "file":
                 switch.trip("me", "test", 1)
             else:
                 await bus.publish_json(topics.KILL, {"by": "me", "reason": "test"})
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(WITHIN_S):
                     while not switch.tripped():
                         await asyncio.sleep(0.001)
-            await asyncio.sleep(0.02)  # the one that was on its way past the look at the switch
+            await asyncio.sleep(1.0)  # the one that was on its way past the look at the switch, on a busy machine
             before = len(orders(split))
-            reports = await reports_of(bus, [name_of(one) for one in wanted], 60)
+            reports = await reports_of(bus, [name_of(one) for one in wanted], WITHIN_S)
             split.kill("router")
             split.kill("broker")
             split.start("router", "broker")
             late = Wanted("late", SYMBOL, "buy", 50.0, "TWAP", 600)
             await place(bus, late)
-            return before, await reports_of(bus, [name_of(late)], 60) | reports
+            return before, await reports_of(bus, [name_of(late)], WITHIN_S) | reports
 
     wanted = parents(100.0, 7200)
     before, reports = asyncio.run(scene())
@@ -215,7 +215,7 @@ def test_without_a_server_a_process_says_so_in_one_line(tmp_path: Path, data_dir
     write_settings(tmp_path)
     done = subprocess.run(
         [FILLWRIGHT, "serve", "risk", "--bus", f"unix://{tmp_path}/none", "--data-dir", data_dir],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        cwd=tmp_path, capture_output=True, text=True, timeout=WITHIN_S,
     )  # fmt: skip
     assert done.returncode == 1
     assert re.fullmatch(r"error: .*none.*\n", done.stderr), done.stderr

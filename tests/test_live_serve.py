@@ -297,7 +297,7 @@ class World:
         await self.bus.publish_json(topics.PARENT, wanted.intent(self.clock.now_ns()).to_dict())
         return self.intake().name("orders", wanted.id)
 
-    async def until(self, condition: Any, within_s: float = 20.0) -> None:
+    async def until(self, condition: Any, within_s: float = 120.0) -> None:
         async with asyncio.timeout(within_s):
             while not condition():
                 await asyncio.sleep(0.005)

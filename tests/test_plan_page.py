@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from core.errors import ConfigError
 from core.instrument import Instrument
 from execution.contracts import ExecutionAlgorithm
 from execution.executors import executor
@@ -145,7 +146,7 @@ def test_json_stays_alone_on_stdout_when_a_page_is_written_too(tmp_path: Path) -
 
 
 def test_a_folder_that_is_not_there_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file or directory"):
+    with pytest.raises(ConfigError, match=r"--html: the folder .*nowhere does not exist"):
         made(tmp_path / "nowhere" / "plan.html", *TOLD)
     assert list(tmp_path.iterdir()) == []
 
@@ -204,8 +205,7 @@ def test_the_command_can_be_pasted_into_a_shell() -> None:
 
 
 def check(found: Seen, width: int) -> None:
-    assert found.messages == []
-    assert found.asked == []
+    assert found.said == []
     assert found.width <= width, "the page is wider than its window"
     assert found.plots == len(CHARTS)
     assert found.drawn == found.plots

@@ -8,20 +8,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pytest
 
 from backtest.runner import command as backtest
 from research.sample import write_sample
+from tests.browser import Scheme, chromium, tab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parents[1]
-CHROMIUM = Path("/usr/bin/chromium")
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-Scheme = Literal["light", "dark"]
 COVERED = """() => [...document.querySelectorAll("body *")].filter(one => {
     const box = one.getBoundingClientRect();
     return box.width > 0 && box.right > innerWidth + 1 && !one.closest(".scroll, pre, .plot");
@@ -31,16 +30,8 @@ INK = """() => [...document.querySelectorAll(".plot .xtick text")].map(one => ge
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"CI must have Chromium at {CHROMIUM}")
-        pytest.skip(f"the report is not looked at: there is no Chromium at {CHROMIUM} (apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +57,7 @@ def pages(report: Path) -> list[Path]:
 def opened(browser: Browser, path: Path, size: str, scheme: Scheme, said: list[str]) -> Page:
     """The page, drawn; what goes wrong is in `said`."""
     width, height = SIZES[size]
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, offline=True)
-    page = context.new_page()
-    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: said.append(f"error: {error}"))
-    page.on("request", lambda request: None if request.url[:5] in ("file:", "data:") else said.append(request.url))
+    page = tab(browser, said, width=width, height=height, scheme=scheme)
     page.goto(path.as_uri())
     page.wait_for_function("() => [...document.querySelectorAll('.plot')].every(one => one.querySelector('.xtick'))")
     if folder := os.environ.get("SCREENSHOTS"):
@@ -142,8 +129,7 @@ def test_links_lead_to_the_executions_and_back(browser: Browser, pages: list[Pat
 def test_a_page_without_plotly_beside_it_says_so(browser: Browser, pages: list[Path], tmp_path: Path) -> None:
     for name in ("index.html", "report.css", "report.js"):
         (tmp_path / name).write_bytes((pages[0].parent / name).read_bytes())
-    context = browser.new_context(offline=True)
-    page = context.new_page()
+    page = tab(browser, [], width=SIZES["desktop"][0])
     page.goto((tmp_path / "index.html").as_uri())
     assert page.get_by_text("The chart needs plotly.min.js").count() == 5
-    context.close()
+    page.context.close()

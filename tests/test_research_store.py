@@ -253,7 +253,7 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     """
     command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)]
     writers = [subprocess.Popen([*command, first], env=_path()) for first in "01"]
-    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert [writer.wait(300) for writer in writers] == [0, 0]
     (dataset,) = Store(tmp_path).datasets()
     assert (dataset.rows, dataset.gaps) == (12, ())
 

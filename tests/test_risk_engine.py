@@ -187,7 +187,9 @@ def test_messages_that_cannot_be_read_pass_nothing_and_stop_nobody() -> None:
             assert risk.answers == [("bad", False), ("a", True)]
             assert len(risk.refused) == 2
             await risk.say(topics.FILLS, {"fill_id": "f"})
-            await asyncio.sleep(0.1)
+            async with asyncio.timeout(60):
+                while not await risk.bus.dead_letters(topics.FILLS):
+                    await asyncio.sleep(0.005)
             assert [letter.attempts for letter in await risk.bus.dead_letters(topics.FILLS)] == [5]
             await risk.say(topics.INTENT, order("b").to_dict())
             assert risk.answers[-1] == ("b", True)

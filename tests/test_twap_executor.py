@@ -31,7 +31,7 @@ SYMBOL = "ATOM/USDT"
 
 
 def play(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(scene(), timeout=10))
+    asyncio.run(asyncio.wait_for(scene(), timeout=120))
 
 
 def executor(slices: int = 10, **keywords: Any) -> TWAPExecutor:

@@ -15,6 +15,7 @@ import yaml
 
 from core import codec
 from core.contracts import FillEvent, OrderIntent
+from core.journal_read import read
 from live.session import Session, open_session, read_files
 from live.settings import LiveSettings, ReplayFeed, StrategySettings
 from live.trader import Trader
@@ -26,6 +27,7 @@ from risk.kill import KillSwitch
 ROOT = Path(__file__).resolve().parents[1]
 SYMBOL = "ATOM/USDT"
 STRATEGY = "trendline_break_v1"
+WITHIN_S = 180.0  # only a process that hangs takes that long
 
 
 class KilledError(Exception):
@@ -144,7 +146,7 @@ def config_folder(folder: Path, *, risk: Any = None, **more: Any) -> Path:
     return folder
 
 
-def fillwright(folder: Path, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def fillwright(folder: Path, *words: str, timeout: float = WITHIN_S) -> subprocess.CompletedProcess[str]:
     """A command in a working directory, to its end."""
     return subprocess.run(_command(*words), cwd=folder, capture_output=True, text=True, timeout=timeout)
 
@@ -160,7 +162,7 @@ def started(folder: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
-def ready(process: subprocess.Popen[str], folder: Path, *, within_s: float = 30) -> None:
+def ready(process: subprocess.Popen[str], folder: Path, *, within_s: float = WITHIN_S) -> None:
     """Waits until a trader answers."""
     for _ in range(int(within_s / 0.02)):
         if (folder / "var" / "live" / "trader.sock").exists():
@@ -169,6 +171,18 @@ def ready(process: subprocess.Popen[str], folder: Path, *, within_s: float = 30)
             raise AssertionError(f"the trader ended with {process.returncode}: {process.communicate()}")
         time.sleep(0.02)
     raise AssertionError("the trader does not answer")
+
+
+def noted(process: subprocess.Popen[str], folder: Path, kind: str) -> None:
+    """Waits until a trader has written an entry of this kind."""
+    for _ in range(int(WITHIN_S / 0.05)):
+        journal = folder / "var" / "live" / "journal"
+        if journal.exists() and any(entry.kind == kind for entry in read(journal, lenient=True)):
+            return
+        if process.poll() is not None:
+            raise AssertionError(f"the trader ended with {process.returncode}: {process.communicate()}")
+        time.sleep(0.05)
+    raise AssertionError(f"the trader writes no {kind}")
 
 
 def written(folder: Path) -> int:

@@ -105,10 +105,10 @@ def worst_table(costs: Sequence[ExecutionCost]) -> Table:
     table.add_column("start, UTC", no_wrap=True)
     table.add_column("execution", min_width=10, overflow="fold")
     several = len({cost.symbol for cost in costs}) > 1
-    table.add_column("symbol, side, by" if several else "side, by", no_wrap=True)
+    table.add_column("symbol, side, by" if several else "side, by")
     for name in ("filled %", _currency(costs) or "money", "bps"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("mostly", min_width=12)
+    table.add_column("mostly", min_width=12, overflow="fold")
     for cost in costs:
         table.add_row(
             moment(cost.start_ts_ns)[:16].replace("T", " "),

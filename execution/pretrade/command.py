@@ -136,6 +136,8 @@ def command(
       fillwright plan --symbol ATOM/USDT --side sell --quantity 50000 --urgency high --html plan.html
       fillwright plan --symbol XYZ/USD --side sell --quantity 1000 --price 50 --sigma 2% --adv 400000
     """
+    if html is not None and not html.parent.is_dir():
+        raise ConfigError(f"--html: the folder {html.parent} does not exist; make it, or name another place")
     from execution.pretrade.known import Told, known_market
     from execution.pretrade.orders import order_of
     from execution.pretrade.report import Plan, document, show

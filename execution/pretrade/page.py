@@ -95,7 +95,7 @@ def _choice(plan: Plan) -> Html:
             join((bps(best.p95_bps), tag("small", " bps"))),
             f"{money(_in_money(plan, best.p95_bps))} {currency}",
         ),
-        ("time", time_words(best), "POV ends when it is done" if best.algo == "POV" else "given"),
+        ("time", time_words(best), "POV ends when it is done" if best.algo == "POV" else "from start to end"),
         ("of the volume", f"{best.participation:.1%}", "ours, while we trade"),
         ("chance to be done", f"{percent(best.completion, 0)} %", "that volume suffices"),
     ]

@@ -56,18 +56,19 @@ def _venues(scores: list[VenueScore]) -> list[Html]:
     horizons = [
         name for name in HORIZONS if any(_known(one.markouts_bps[name]) for one in scores if name in one.markouts_bps)
     ]
+    timed = any(math.isfinite(one.quantiles_ms.get("p50", math.nan)) for one in scores)
     columns = [
         Column("venue", number=False),
         Column("executions"),
-        Column("all-in cost", "bps of ordered"),
-        Column("95 % interval", "bps of ordered"),
-        Column("slippage", "bps of filled"),
-        Column("fee", "bps of filled"),
-        Column("unfilled", "bps of ordered"),
+        Column("all-in cost", "bps"),
+        Column("95 % interval", "bps"),
+        Column("slippage", "bps"),
+        Column("fee", "bps"),
+        Column("unfilled", "bps"),
         Column("filled", "%"),
         Column("maker", "%"),
         *(Column(f"markout {name}", "bps") for name in horizons),
-        Column("latency, half below", "ms"),
+        *([Column("latency", "ms, median")] if timed else []),
     ]
     rows = [
         (
@@ -81,13 +82,14 @@ def _venues(scores: list[VenueScore]) -> list[Html]:
             percent(one.fill_rate.value),
             percent(one.maker_share.value),
             *(signed(one.markouts_bps[name].value) for name in horizons),
-            signed(one.quantiles_ms.get("p50", math.nan)),
+            *([signed(one.quantiles_ms.get("p50", math.nan))] if timed else []),
         )
         for one in scores
     ]
     about = (
-        "All-in cost is slippage against arrival, fees and unfilled quantity of an order sent there. Figures are "
-        "pulled towards the mean of all venues by as much as they are noise."
+        "All-in cost is slippage against arrival, fees and unfilled quantity of an order sent there. Slippage and fee "
+        "are of what was filled, the others of what was ordered. Figures are pulled towards the mean of all venues by "
+        "as much as they are noise."
     )
     flags = sorted({flag for one in scores for flag in one.flags} & set(VENUE_FLAGS))
     said = [tag("ul", *(tag("li", VENUE_FLAGS[flag]) for flag in flags))] if flags else []

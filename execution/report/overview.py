@@ -95,7 +95,7 @@ def headline(run: Run, everything: Group) -> Html:
         ("Filled", with_unit(percent(total.fill_rate), "%"), f"{done:,} of {total.executions:,} to the end"),
         ("Fills against arrival", with_unit(signed(against["arrival"].bps), "bps"), "spread, impact and timing"),
         ("Fills against VWAP", with_unit(signed(against["vwap"].bps), "bps"), "of the same time"),
-        ("Fees", with_unit(signed(parts.fees), "bps"), f"{money(total.parts.fees)} {unit}"),
+        ("Fees", with_unit(signed(parts.fees), "bps"), f"{money(total.parts.fees)} {unit}; bps of the order"),
         ("Of market volume", with_unit(percent(total.participation, 3), "%"), lasted),
     ]
     return join((paragraph(_sentence(run), class_="lead"), tiles(figures)))

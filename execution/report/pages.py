@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from execution.analyze import clock, percent
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from execution.report.run import Run
 
 MOST_FILL_ROWS: Final = 300
+DRAWN: Final = ("limit_price", "schedule")  # notes that a chart or a row of their own shows
 ABOUT: Final = {
     "price": "Fills are larger where more was filled.",
     "volume": "The filled quantity over all that traded in the same bar, our own fills not counted in it.",
@@ -158,8 +160,15 @@ def _happened(report: ExecutionReport, cost: ExecutionCost, unit: str) -> list[t
     if math.isfinite(report.spread_bps):
         rows.append(("spread at arrival", f"{signed(report.spread_bps)} bps"))
     rows += [(f"denied by the risk gate ({number})", denial) for number, denial in enumerate(report.denials[:5], 1)]
-    rows += [(name.replace("_", " "), value) for name, value in report.notes.items() if name != "limit_price"]
+    rows += [(name.replace("_", " "), _note(value)) for name, value in report.notes.items() if name not in DRAWN]
     return rows
+
+
+def _note(value: object) -> object:
+    """A remark of the report: numbers with seven digits, what has names with its names."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} {_note(one)}".replace("_", " ") for name, one in value.items())
+    return f"{value:,.7g}" if isinstance(value, float) else value
 
 
 def _flags(cost: ExecutionCost) -> list[Html]:

@@ -54,7 +54,10 @@ def read_entries(folder: Path) -> list[dict[str, Any]]:
     from core.journal_read import read
 
     if not folder.is_dir():
-        raise DataError(f"{folder} does not exist: no router has written there; name its folder with --state")
+        raise DataError(
+            f"{folder} does not exist: no router has written there; "
+            "`fillwright backtest --router learn` does, or name another folder with --state"
+        )
     return [entry.data for entry in read(folder) if entry.kind in (DECIDED, TURNED_OUT, RESET)]
 
 
