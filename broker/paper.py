@@ -72,19 +72,7 @@ class PaperVenue:
         if refusal is not None:
             account.closed = refusal
             return [refusal]
-        return [
-            OrderEvent(
-                intent.intent_id,
-                self.name,
-                intent.intent_id,
-                intent.symbol,
-                intent.side,
-                intent.type,
-                intent.qty,
-                now_ns,
-                intent.limit_price,
-            )
-        ]
+        return [OrderEvent.of(intent, self.name, now_ns)]
 
     def cancel(self, intent: OrderIntent, now_ns: int) -> list[VenueNews]:
         """Takes an order out of the market; of one that is not there any more nothing is said."""

@@ -112,6 +112,12 @@ class OrderEvent(Contract):
         checks.positive("qty", self.qty)
         self._freeze_meta()
 
+    @classmethod
+    def of(cls, intent: OrderIntent, venue: str, now_ns: int) -> Self:
+        """The acceptance of an intent that is known at the venue by its own id."""
+        name = intent.intent_id
+        return cls(name, venue, name, intent.symbol, intent.side, intent.type, intent.qty, now_ns, intent.limit_price)
+
 
 @dataclass(frozen=True, slots=True)
 class OrderClosed(Contract):

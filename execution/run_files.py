@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from core.contracts import sign
 from core.errors import DataError
+from core.folders import alone, sync
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,7 +117,7 @@ def write_run(
             document = {**about, "files": {name: _seal(staged / name, count) for name, count in rows.items()}}
             (staged / RUN).write_bytes(_pretty(document))
             for name in FILES:
-                _sync(staged / name)
+                sync(staged / name)
             _move_in(staged, folder)
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error.strerror or error}") from error
@@ -167,7 +168,7 @@ def _staged(folder: Path) -> Iterator[Path]:
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with alone(folder):
             staged = folder / ".run.partial"
             shutil.rmtree(staged, ignore_errors=True)  # of a run that was killed
             staged.mkdir()
@@ -187,7 +188,7 @@ def _move_in(staged: Path, folder: Path) -> None:
         (folder / RUN).unlink(missing_ok=True)
         for name in FILES:
             (staged / name).replace(folder / name)
-        _sync(folder)
+        sync(folder)
 
 
 @contextmanager
@@ -208,28 +209,3 @@ def _uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if pressed:
         raise KeyboardInterrupt
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One run at a time writes into this folder, over processes."""
-    try:
-        import fcntl
-    except ImportError:  # no such lock on this system
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _sync(path: Path) -> None:
-    """What was written survives a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from core.errors import nearest
 from execution.events import Amend, Cancel, Pause, Resume
+from live.parents_table import report_facts
 from live.trader import Trader
 from live.wanted import Wanted
 
@@ -43,21 +44,11 @@ def parent_facts(trader: Trader, execution_id: str) -> Answer:
     """Where a parent stands."""
     report = trader.report(execution_id)
     request = trader.engine.parents.get(execution_id)
+    standing = {"status": trader.standing(execution_id)} if report.status == "running" else {}
     return {
-        "id": report.parent_intent_id,
-        "execution_id": report.execution_id,
-        "strategy": report.strategy_id,
-        "symbol": report.symbol,
-        "side": report.side,
-        "algo": report.algo_type,
-        "quantity": report.total_quantity,
-        "filled": report.filled_quantity,
-        "avg_price": report.avg_fill_price,
-        "fees": report.total_fees,
-        "status": report.status if report.status != "running" else trader.standing(execution_id),
+        **report_facts(report),
+        **standing,
         "ended": execution_id in trader.engine.reports,
-        "reason": report.unfilled_reason,
-        "start_ns": report.start_ts_ns,
         "until_ns": None if request is None else request.start_ns + request.algo.duration_seconds * NS,
     }
 

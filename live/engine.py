@@ -134,11 +134,6 @@ class Engine:
     # ---- what it can be told
 
     @property
-    def market_topics(self) -> frozenset[str]:
-        own = {topics.FILLS, topics.CLOSED, topics.RISK, topics.ACCEPTED}
-        return frozenset(self.board.topics) - own
-
-    @property
     def working(self) -> bool:
         return self.board.working
 

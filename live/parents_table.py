@@ -1,4 +1,4 @@
-"""Parents in a table for people."""
+"""What is said of a parent, to machines and in a table for people."""
 
 from __future__ import annotations
 
@@ -8,9 +8,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from execution.contracts import ExecutionReport
+
+
+def report_facts(report: ExecutionReport) -> dict[str, Any]:
+    """Where a parent stands, as its report has it."""
+    return {
+        "id": report.parent_intent_id,
+        "execution_id": report.execution_id,
+        "strategy": report.strategy_id,
+        "symbol": report.symbol,
+        "side": report.side,
+        "algo": report.algo_type,
+        "quantity": report.total_quantity,
+        "filled": report.filled_quantity,
+        "avg_price": report.avg_fill_price,
+        "fees": report.total_fees,
+        "status": report.status,
+        "reason": report.unfilled_reason,
+        "start_ns": report.start_ts_ns,
+    }
+
 
 def parents_table(parents: Sequence[Mapping[str, Any]]) -> Table:
-    """One row per parent, readable at 80 columns; `parents` as `live.answers.parent_facts` has them."""
+    """One row per parent, readable at 80 columns; `parents`: their `report_facts`."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

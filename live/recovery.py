@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from broker.base import VenueOrder
 from core.contracts import FillEvent, OrderClosed, OrderEvent, OrderIntent, RiskDecision
@@ -139,30 +139,15 @@ def _known(engine: Engine, event: VenueEvent) -> bool:
 def _accept(engine: Engine, order: SentOrder, found: VenueOrder, now_ns: int) -> list[Effect]:
     if found.status == "rejected" or order.standing not in (Standing.SENT, Standing.UNKNOWN):
         return []
-    intent = order.intent
-    accepted = OrderEvent(
-        intent.intent_id,
-        str(intent.meta.get("venue", "")),
-        intent.intent_id,
-        intent.symbol,
-        intent.side,
-        intent.type,
-        intent.qty,
-        now_ns,
-        intent.limit_price,
-    )
-    return engine.venue(accepted, now_ns)
+    venue = str(order.intent.meta.get("venue", ""))
+    return engine.venue(OrderEvent.of(order.intent, venue, now_ns), now_ns)
 
 
 def _close(engine: Engine, order: SentOrder, found: VenueOrder, now_ns: int) -> list[Effect]:
-    closed = OrderClosed(
-        order.intent.intent_id, "", _closed_as(found.status), found.cumulative_qty, now_ns, found.reason
-    )
+    if found.status == "open":
+        raise ValueError(f"order {found.intent_id} is open at the venue: there is nothing to close")
+    closed = OrderClosed(order.intent.intent_id, "", found.status, found.cumulative_qty, now_ns, found.reason)
     return engine.venue(closed, now_ns)
-
-
-def _closed_as(status: str) -> Literal["filled", "cancelled", "expired", "rejected"]:
-    return status  # type: ignore[return-value]
 
 
 def _start(engine: Engine, entry: Mapping[str, Any]) -> None:

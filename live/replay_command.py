@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.console import DONE, FAILED, console, print_json, run
+from live.parents_table import report_facts
 
 if TYPE_CHECKING:
     from core.contracts import OrderIntent, RiskDecision
@@ -141,19 +142,7 @@ class _Nothing:
 
 def _parent(report: ExecutionReport) -> dict[str, Any]:
     return {
-        "id": report.parent_intent_id,
-        "execution_id": report.execution_id,
-        "strategy": report.strategy_id,
-        "symbol": report.symbol,
-        "side": report.side,
-        "algo": report.algo_type,
-        "quantity": report.total_quantity,
-        "filled": report.filled_quantity,
-        "avg_price": report.avg_fill_price,
-        "fees": report.total_fees,
-        "status": report.status,
-        "reason": report.unfilled_reason,
-        "start_ns": report.start_ts_ns,
+        **report_facts(report),
         "end_ns": report.end_ts_ns,
         "fills": len(report.fills),
     }

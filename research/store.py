@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from core.errors import DataError
+from core.folders import alone
 from research.dataset import Dataset, Gap, Month, month_of, united
 from research.merge import OnConflict, merged
 from research.schema import Kind, arranged, dtype, kind_of
@@ -216,25 +217,10 @@ def _locked(folder: Path) -> Iterator[None]:
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with _flock(folder):
+        with alone(folder):  # without such a lock the last writer's manifest stands, whole
             yield
     except BaseException:
         for path in made:
             with contextlib.suppress(OSError):
                 path.rmdir()
         raise
-
-
-@contextlib.contextmanager
-def _flock(folder: Path) -> Iterator[None]:
-    try:
-        import fcntl
-    except ImportError:  # no such lock on this system: the last writer's manifest stands, whole
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

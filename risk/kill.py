@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core import checks, codec
+from core.folders import sync
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class KillSwitch:
         self._log("clear", by, reason, ts_ns)
         with suppress(FileNotFoundError):
             self._path.unlink()
-        _sync_folder(self._path.parent)
+        sync(self._path.parent)
         self._latched = None
 
     def _log(self, action: str, by: str, reason: str, ts_ns: int) -> None:
@@ -125,13 +126,4 @@ def _write_durably(path: Path, data: bytes) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new or removed name survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(path.parent)

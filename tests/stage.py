@@ -194,7 +194,7 @@ class Stage:
             else:
                 answer = self.market.submit(intent, now_ns)
                 if answer is None:
-                    await self._deliver(topics.ACCEPTED, accepted(intent, now_ns))
+                    await self._deliver(topics.ACCEPTED, OrderEvent.of(intent, "sim", now_ns))
             if answer is not None:
                 await self._deliver(topics.CLOSED, answer)
 
@@ -205,20 +205,6 @@ class Stage:
     def _quote(self, k: int) -> QuoteEvent:
         quote, price = self.market.quote(k), self.market.instrument.price
         return QuoteEvent(self.market.bars.symbol, price(quote.bid_ticks), price(quote.ask_ticks), quote.ts_ns)
-
-
-def accepted(intent: OrderIntent, now_ns: int) -> OrderEvent:
-    return OrderEvent(
-        intent.intent_id,
-        "sim",
-        intent.intent_id,
-        intent.symbol,
-        intent.side,
-        intent.type,
-        intent.qty,
-        now_ns,
-        intent.limit_price,
-    )
 
 
 @dataclass

@@ -9,14 +9,14 @@ from typing import Any
 from core import topics
 from core.bus import InMemoryBus
 from core.clock import ManualClock
-from core.contracts import FillEvent, OrderClosed, OrderIntent, QuoteEvent, RiskDecision, Side
+from core.contracts import FillEvent, OrderClosed, OrderEvent, OrderIntent, QuoteEvent, RiskDecision, Side
 from core.instrument import Instrument
 from execution.conductor import Conductor
 from execution.contracts import AlgoType, ExecutionAlgorithm, ExecutionReport
 from execution.executors import executor as make_executor
 from tests.naive import START_NS
 from tests.parents import SECOND
-from tests.stage import accepted, settled
+from tests.stage import settled
 
 SYMBOL = "ATOM/USDT"
 INSTRUMENT = Instrument(SYMBOL, tick="0.01", lot="1")
@@ -105,7 +105,7 @@ class Venue:
                     target = next(one for one in self.sent if one.intent_id == intent.target_intent_id)
                     await say(self.bus, closed(target, 0.0))
                 continue
-            await self.bus.publish_json(topics.ACCEPTED, accepted(intent, self.clock.now_ns()).to_dict())
+            await self.bus.publish_json(topics.ACCEPTED, OrderEvent.of(intent, "sim", self.clock.now_ns()).to_dict())
             if self.fills:
                 await say(self.bus, fill_of(intent, meta=self.meta))
 

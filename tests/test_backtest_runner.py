@@ -16,6 +16,7 @@ import pytest
 
 from backtest.runner import command
 from core.console import run
+from core.folders import sync
 from execution import run_files
 from execution.analyze import command as analyze
 from execution.reports import read_reports
@@ -522,14 +523,14 @@ def test_files_that_could_not_all_move_in_are_not_sealed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answer(capsys, "--data-dir", market)
-    sync = run_files._sync  # the last thing before the moves
 
+    # the last thing before the moves
     def full_disk(path: Path) -> None:
         if path.name == RUN:
             raise OSError(28, "No space left on device")
         sync(path)
 
-    monkeypatch.setattr(run_files, "_sync", full_disk)
+    monkeypatch.setattr(run_files, "sync", full_disk)
     before = contents(Path("var/backtest"))
     assert call("--data-dir", market, "--seed", "9") == 1
     assert capsys.readouterr().err == "error: var/backtest cannot be written: No space left on device\n"

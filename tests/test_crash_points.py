@@ -15,12 +15,13 @@ from execution.contracts import AlgoType, ExecutionAlgorithm
 from execution.events import Amend, Pause, Resume
 from execution.intake import Request
 from live.questions import Patience
+from tests.lines import KilledError, Lines
 from tests.markets import SYMBOL
 from tests.naive import START_NS
 from tests.simulation.process import Process
 from tests.simulation.scenario import ALGORITHMS, Bus, Draws, Scenario, limits
 from tests.simulation.world import World
-from tests.test_live_engine import KilledError, Lines, Trader
+from tests.test_live_engine import Trader
 from tests.test_three_drivers_async import lively
 
 MARKET: Final = 40  # a seed whose minutes trade up and down

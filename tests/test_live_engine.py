@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from broker.paper import PaperVenue
-from core import codec, topics
+from core import topics
 from core.contracts import FillEvent, OrderClosed, OrderIntent, QuoteEvent, RiskDecision, Side
 from execution.contracts import AlgoType
 from execution.desk import Worked
@@ -22,34 +22,10 @@ from execution.timed import TimedBars
 from live.engine import Engine
 from live.recovery import recall
 from live.replay import Moment, Replay
+from tests.lines import KilledError, Lines
 from tests.markets import INSTRUMENT, SYMBOL
 from tests.stage import Refuses, Trace, trace
 from tests.test_three_drivers_async import ALGORITHMS, market_in, on_desk, parent_in, refuses_in, scenes, start_of
-
-
-class KilledError(Exception):
-    """The process dies here."""
-
-
-@dataclass
-class Lines:
-    """A journal in memory, as bytes on disk would have it; it may die with, or right after, the n-th line."""
-
-    dies_at: int | None = None
-    torn: bool = False  # the line that it dies at is not there afterwards
-    written: list[bytes] = field(default_factory=list)
-
-    def append(self, entry: dict[str, Any]) -> None:
-        if self.dies_at == len(self.written) and self.torn:
-            raise KilledError
-        self.written.append(codec.to_json(entry))
-        if self.dies_at is not None and len(self.written) > self.dies_at:
-            raise KilledError
-
-    def sync(self) -> None: ...
-
-    def read(self) -> list[dict[str, Any]]:
-        return [codec.from_json(line) for line in self.written]
 
 
 @dataclass

@@ -11,8 +11,9 @@ from live.engine import Engine
 from live.orders import SentOrder, Standing
 from live.questions import Patience, Questions
 from live.sweep import Residue, Sweep
+from tests.lines import Lines
 from tests.markets import INSTRUMENT, SYMBOL
-from tests.test_live_engine import Gate, Lines, Switch
+from tests.test_live_engine import Gate, Switch
 
 SECOND = 1_000_000_000
 PATIENCE = Patience(answer_ns=SECOND, quiet_ns=30 * SECOND, most_ns=4 * SECOND, arrival_ns=5 * SECOND)

@@ -20,7 +20,8 @@ from live.wanted import Wanted
 from research.times import parse_ns
 from risk.gate import RiskGate
 from risk.kill import KillSwitch
-from tests.traders import SYMBOL, KilledError, Life, fillwright, session, settings
+from tests.lines import KilledError
+from tests.traders import SYMBOL, Life, fillwright, session, settings
 
 START_NS = parse_ns("2025-01-01")
 SECOND_NS = 1_000_000_000

@@ -24,13 +24,12 @@ from research.data_reader import DataReader
 from research.times import parse_ns
 from risk.gate import RiskGate
 from risk.kill import KillSwitch
+from tests.lines import KilledError, Lines
 from tests.traders import (
     ROOT,
     STRATEGY,
     SYMBOL,
-    KilledError,
     Life,
-    Lines,
     execution_file,
     filled,
     sample,

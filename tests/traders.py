@@ -13,8 +13,7 @@ from typing import Any
 
 import yaml
 
-from core import codec
-from core.contracts import FillEvent, OrderIntent
+from core.contracts import FillEvent
 from core.journal_read import read
 from live.session import Session, open_session, read_files
 from live.settings import LiveSettings, ReplayFeed, StrategySettings
@@ -23,40 +22,12 @@ from live.wanted import Wanted
 from research.data_reader import DataReader
 from research.sample import write_sample
 from risk.kill import KillSwitch
+from tests.lines import Lines
 
 ROOT = Path(__file__).resolve().parents[1]
 SYMBOL = "ATOM/USDT"
 STRATEGY = "trendline_break_v1"
 WITHIN_S = 180.0  # only a process that hangs takes that long
-
-
-class KilledError(Exception):
-    """The process dies here."""
-
-
-@dataclass
-class Lines:
-    """A journal in memory, as bytes on disk would have it; it may die with, or right after, the n-th line."""
-
-    dies_at: int | None = None
-    torn: bool = False  # the line that it dies at is not there afterwards
-    written: list[bytes] = field(default_factory=list)
-
-    def append(self, entry: dict[str, Any]) -> None:
-        if self.dies_at == len(self.written) and self.torn:
-            raise KilledError
-        self.written.append(codec.to_json(entry))
-        if self.dies_at is not None and len(self.written) > self.dies_at:
-            raise KilledError
-
-    def sync(self) -> None: ...
-
-    def read(self) -> list[dict[str, Any]]:
-        return [codec.from_json(line) for line in self.written]
-
-    def orders(self) -> list[tuple[OrderIntent, int, bool]]:
-        """Every child and cancel that was wanted, when, and whether the gate let it pass."""
-        return [(OrderIntent.from_dict(one["i"]), one["t"], one["ok"]) for one in self.read() if one["k"] == "order"]
 
 
 def sample(folder: Path, *, end: str = "2025-01-05") -> Path:

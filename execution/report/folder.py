@@ -5,15 +5,15 @@ It is written beside its place and then moved in. Only a folder that a report wr
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from core.errors import DataError
+from core.folders import alone
 from execution.report.frames import costs_frame, fills_frame, groups_frame, summary_frame
 from execution.report.listing import list_page
 from execution.report.overview import overview
@@ -53,7 +53,7 @@ def write_report(run: Run, folder: Path, *, pages: int = PAGES, advance: Callabl
     made = [path for path in folder.parents if not path.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(folder.parent):
+        with alone(folder.parent):
             shutil.rmtree(staged, ignore_errors=True)  # of a report that was killed
             staged.mkdir()
             try:
@@ -121,22 +121,6 @@ def _write_frames(run: Run, folder: Path) -> list[str]:
 def _write(path: Path, text: str) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(text)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One writer at a time in this folder, over processes."""
-    try:
-        import fcntl
-    except ImportError:  # no such lock on this system
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _move_in(staged: Path, folder: Path) -> None:
