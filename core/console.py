@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -173,9 +174,18 @@ def _explain(error: BaseException) -> tuple[int, str]:
 
 def _usage(error: click.UsageError) -> str:
     message = _one_line(error.format_message())
+    if isinstance(error, click.BadParameter) and error.param is not None and isinstance(error.param.type, click.Choice):
+        message += _meant(error.message, error.param.type)
     if error.ctx is None:
         return message
     return f"{message} (see: {error.ctx.command_path} --help)"
+
+
+def _meant(message: str, known: click.Choice[object]) -> str:
+    """The choice that a misspelled one is nearest to, as click does for options; nothing where none is near."""
+    said = message.split("'")
+    close = get_close_matches(said[1].casefold() if len(said) > 1 else "", [str(one) for one in known.choices], n=1)
+    return f" Did you mean '{close[0]}'?" if close else ""
 
 
 def _os_error(error: OSError) -> str:

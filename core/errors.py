@@ -33,5 +33,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
     folded = {name.casefold(): name for name in names}
     close = get_close_matches(word.casefold(), folded, n=1)
     shown = names if len(names) <= MOST_LISTED else [*names[:FIRST_LISTED], f"and {len(names) - FIRST_LISTED:,} more"]
-    listing = f"Known: {', '.join(shown)}" if names else "None is known"
-    return f"did you mean '{folded[close[0]]}'? {listing}" if close else listing
+    if close:
+        return f"did you mean '{folded[close[0]]}'? Known: {', '.join(shown)}"
+    return f"known are {', '.join(shown)}" if names else "none is known"

@@ -27,7 +27,7 @@ HOW_TO_GET_DATA = (
 
 
 class DataReader:
-    """Reads what `fillwright data` stored below `data_dir`.
+    """Reads what `fillwright data` stored below `data_dir`: a folder, or its copy in a bucket (see `research.place`).
 
     Intervals are half-open, start_ns <= time < end_ns, by open time for bars; None leaves a side open. `venue` may be
     left out where only one venue has the symbol. Frames hold the columns of `research.schema`, ordered by time; a
@@ -156,9 +156,9 @@ class DataReader:
     def dataset(self, symbol: str, kind: str = "ohlcv_1m", venue: str | None = None) -> Dataset:
         """What is known about the stored data: synthetic or real, source, period, gaps, data_id, instrument facts."""
         kind_of(kind)
-        known = self._known()
-        of_symbol = [one for one in known if one.symbol == symbol]
+        of_symbol = self.describe(symbol)
         if not of_symbol:
+            known = self._known()
             names = {one.symbol for one in known}
             raise DataError(f"no data for symbol {symbol!r} in {self.store.data_dir}: {nearest(symbol, names)}. "
                             f"{_listing(known)}; {HOW_TO_GET_DATA}")  # fmt: skip
@@ -177,12 +177,7 @@ class DataReader:
         self, symbol: str | None = None, kind: str | None = None, venue: str | None = None
     ) -> list[Dataset]:  # fmt: skip
         """All stored datasets that match; none where none do, no error."""
-        wanted = {"symbol": symbol, "kind": kind, "venue": venue}
-        return [
-            one
-            for one in self.store.datasets()
-            if all(value is None or getattr(one, name) == value for name, value in wanted.items())
-        ]
+        return self.store.datasets(venue=venue, symbol=symbol, kind=kind)
 
     def instrument(self, symbol: str, venue: str | None = None) -> Instrument:
         """Tick, lot, fees and spread as far as any data of the symbol at the venue knows them.
@@ -236,13 +231,19 @@ class DataReader:
     def _rows(
         self, dataset: Dataset, start_ns: int | None, end_ns: int | None, columns: tuple[str, ...] | None = None
     ) -> pl.DataFrame:
+        import polars as pl
+
         _check_interval(start_ns, end_ns)
         kind = kind_of(dataset.kind)
         rows = self.store.scan(dataset, start_ns, end_ns)
-        if columns is not None:
-            there = rows.collect_schema().names()
-            rows = rows.select([name for name in columns if name in there])
-        frame = rows.collect()
+        try:
+            if columns is not None:
+                there = rows.collect_schema().names()
+                rows = rows.select([name for name in columns if name in there])
+            frame = rows.collect()
+        except (OSError, pl.exceptions.PolarsError) as error:
+            why = str(error).strip().splitlines()[0]
+            raise DataError(f"{dataset} cannot be read: {why}; `fillwright data check` tells what is broken") from error
         if frame.is_empty() and not _may_be_empty(dataset, kind, start_ns, end_ns):
             raise DataError(_no_rows(dataset, start_ns, end_ns))
         return frame

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import chance, checks
-from core.errors import ConfigError
+from core.errors import ConfigError, DataError
 from research.dataset import Dataset
 from research.store import Store
 from research.times import DAY_NS, MINUTE_NS, iso, parse_ns
@@ -248,6 +248,8 @@ def ensure_sample(data_dir: str | Path, say: Callable[[str], object] | None = No
     store = Store(data_dir)
     if store.exists():
         return False
+    if not isinstance(store.data_dir, Path):
+        raise DataError(f"no market data is stored in {store.data_dir}, and a bucket is read only")
     if say is not None:
         say(
             f"no market data in {store.data_dir} yet: making the SYNTHETIC sample market "

@@ -16,63 +16,72 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from core.errors import DataError
 from core.folders import alone
 from research.dataset import Dataset, Gap, Month, month_of, united
 from research.merge import OnConflict, merged
+from research.place import MANIFEST, Folder, below, place_of
 from research.schema import Kind, arranged, dtype, kind_of
 from research.times import iso
 
 if TYPE_CHECKING:
     import polars as pl
 
-MANIFEST = "dataset.json"
-
 
 class Store:
-    """Reads and writes datasets below `data_dir`, which need not exist to be asked."""
+    """Reads and writes datasets below `data_dir`, a folder that need not exist to be asked.
+
+    `data_dir` may be the URL of a bucket (see `research.place`), which is read only.
+    """
 
     def __init__(self, data_dir: str | Path) -> None:
-        self.data_dir = Path(data_dir)
+        self._place = place_of(data_dir)
+        self.data_dir: Path | str = self._place.path if isinstance(self._place, Folder) else str(data_dir)
 
     def exists(self) -> bool:
         """Whether any dataset is stored."""
-        return any(self.data_dir.glob(f"venue=*/symbol=*/kind=*/{MANIFEST}"))
+        return any(self._place.manifests(None, None, None))
 
-    def datasets(self) -> list[Dataset]:
-        """All datasets, ordered by venue, symbol and kind."""
-        found = [_read_manifest(path) for path in self.data_dir.glob(f"venue=*/symbol=*/kind=*/{MANIFEST}")]
+    def datasets(
+        self, *, venue: str | None = None, symbol: str | None = None, kind: str | None = None
+    ) -> list[Dataset]:
+        """All that match, ordered by venue, symbol and kind. Naming a symbol costs what it has, not what all have."""
+        found = [_decoded(name, content) for name, content in self._place.manifests(venue, symbol, kind)]
         return sorted(found, key=lambda one: (one.venue, one.symbol, one.kind))
 
     def get(self, venue: str, symbol: str, kind: str) -> Dataset | None:
-        manifest = self.folder(venue, symbol, kind) / MANIFEST
-        return _read_manifest(manifest) if manifest.is_file() else None
+        return next(iter(self.datasets(venue=venue, symbol=symbol, kind=kind)), None)
 
     def folder(self, venue: str, symbol: str, kind: str) -> Path:
-        return self.data_dir / f"venue={_word(venue)}" / f"symbol={_word(symbol)}" / f"kind={_word(kind)}"
+        """Where a dataset is written. Raises DataError for a bucket."""
+        if not isinstance(self.data_dir, Path):
+            raise DataError(f"{self.data_dir} is read only: store the data in a folder and copy that into the bucket")
+        return self.data_dir / below(venue, symbol, kind)
+
+    def source(self, dataset: Dataset, month: Month) -> Path | str:
+        """What polars opens for a month."""
+        return self._place.source(dataset.venue, dataset.symbol, dataset.kind, month.file)
 
     def scan(self, dataset: Dataset, start_ns: int | None = None, end_ns: int | None = None) -> pl.LazyFrame:
         """The rows with start_ns <= time < end_ns; only the months that can hold some are opened.
 
-        Raises DataError where a file of the dataset is gone.
+        Raises DataError where a file of the dataset is gone; an object of a bucket is missed when the rows are read.
         """
         import polars as pl
 
         kind = kind_of(dataset.kind)
-        folder = self.folder(dataset.venue, dataset.symbol, dataset.kind)
         wanted = [
-            folder / month.file
+            self.source(dataset, month)
             for _, month in sorted(dataset.months.items())
             if (end_ns is None or month.start_ns < end_ns) and (start_ns is None or month.end_ns > start_ns)
         ]
-        if gone := [path for path in wanted if not path.is_file()]:
+        if gone := [path for path in wanted if isinstance(path, Path) and not path.is_file()]:
             raise DataError(f"{gone[0]} is missing: `fillwright data check` tells what else is; import the data again")
         if not wanted:
             return pl.LazyFrame(schema={name: dtype(name) for name in kind.required})
         # Months may differ in their optional columns; a file per frame lets each have its own.
-        parts = [pl.scan_parquet(path, glob=False, hive_partitioning=False) for path in wanted]
+        parts = [pl.scan_parquet(source, glob=False, hive_partitioning=False) for source in wanted]
         rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal")
         if start_ns is not None and start_ns > dataset.start_ns:
             rows = rows.filter(pl.col(kind.time) >= start_ns)
@@ -140,12 +149,6 @@ def _read(folder: Path, month: Month) -> pl.DataFrame:
     return pl.read_parquet(folder / month.file, glob=False, hive_partitioning=False)
 
 
-def _word(name: str) -> str:
-    if not name or name != name.strip():
-        raise DataError(f"a venue or symbol must be a name without surrounding blanks, was {name!r}")
-    return quote(name, safe="")
-
-
 def _by_month(frame: pl.DataFrame, kind: Kind) -> list[tuple[str, pl.DataFrame]]:
     """The rows of each month of the calendar (UTC), in order."""
     import polars as pl
@@ -173,13 +176,13 @@ def _write_month(folder: Path, name: str, rows: pl.DataFrame, kind: Kind) -> Mon
     return replace(month, file=path.name)
 
 
-def _read_manifest(path: Path) -> Dataset:
+def _decoded(name: str, content: bytes) -> Dataset:
     import msgspec
 
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Dataset)
+        return msgspec.json.decode(content, type=Dataset)
     except msgspec.DecodeError as error:
-        raise DataError(f"{path} is not readable ({error}): remove its folder and import the data again") from error
+        raise DataError(f"{name} is not readable ({error}): remove its folder and import the data again") from error
 
 
 def _write_manifest(folder: Path, dataset: Dataset) -> None:

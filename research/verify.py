@@ -29,10 +29,9 @@ def verify(store: Store, dataset: Dataset) -> Finding:
     import polars as pl
 
     kind = kind_of(dataset.kind)
-    folder = store.folder(dataset.venue, dataset.symbol, dataset.kind)
     problems = []
     for _, month in sorted(dataset.months.items()):
-        path = folder / month.file
+        path = store.source(dataset, month)
         try:
             rows = pl.read_parquet(path, glob=False, hive_partitioning=False)
             if month_of(rows, kind, month.file) != month:

@@ -66,7 +66,7 @@ def outcome(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[object, st
         (["work", "--kind", "file"], 1, "error: /no/such/file: No such file or directory"),
         (["work", "--kind", "full"], 1, "error: No space left on device"),
         (["work", "--kind", "interrupt"], 130, "error: interrupted"),
-        (["work", "--kind", "fin"], 2, "error: Invalid value for '--kind': 'fin' is not one of"),
+        (["work", "--kind", "q"], 2, "error: Invalid value for '--kind': 'q' is not one of"),
         (["work"], 2, "error: Missing option '--kind'."),
         (["work", "--kinds", "x"], 2, "error: No such option '--kinds'."),
         (["wrk"], 2, "error: No such command 'wrk'."),
@@ -81,6 +81,11 @@ def test_a_problem_is_one_line_and_its_exit_code(
     assert err.strip().startswith(message)
     assert len(err.strip().splitlines()) == 1
     assert "Traceback" not in err
+
+
+def test_a_misspelled_choice_is_told_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Did you mean 'config'? (see: tool work --help)" in outcome(capsys, "work", "--kind", "confg")[2]
+    assert "Did you mean" not in outcome(capsys, "work", "--kind", "q")[2]
 
 
 def test_wrong_usage_names_the_help_to_read(capsys: pytest.CaptureFixture[str]) -> None:

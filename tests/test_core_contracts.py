@@ -242,7 +242,7 @@ def test_events_that_cannot_be_are_refused(make: Any, message: str) -> None:
 
 
 def test_an_unknown_field_is_refused_with_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"OrderIntent has no field 'zzz': Known: action, expires_ts_ns"):
+    with pytest.raises(ValueError, match=r"OrderIntent has no field 'zzz': known are action, expires_ts_ns"):
         OrderIntent.from_dict({**intent().to_dict(), "zzz": 1.0})
     with pytest.raises(ValueError, match=r"OrderIntent has no field 'limt_price': did you mean 'limit_price'\?"):
         OrderIntent.from_dict({**intent().to_dict(), "limt_price": 1.0})

@@ -30,8 +30,8 @@ part = st.one_of(st.integers(), st.text(), st.floats(allow_nan=False))
     [
         ("TWAB", ["VWAP", "TWAP"], "did you mean 'TWAP'? Known: TWAP, VWAP"),
         ("twap", ["TWAP"], "did you mean 'TWAP'? Known: TWAP"),
-        ("zzz", ["TWAP", "POV"], "Known: POV, TWAP"),
-        ("x", [], "None is known"),
+        ("zzz", ["TWAP", "POV"], "known are POV, TWAP"),
+        ("x", [], "none is known"),
     ],
 )
 def test_nearest_names_the_likely_word_and_all_that_are_known(word: str, known: list[str], line: str) -> None:

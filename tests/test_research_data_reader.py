@@ -197,7 +197,7 @@ def test_missing_fills_are_explained(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"fills\.parquet does not exist: name the output folder of a backtest"):
         reader.read_fills("a", path=tmp_path)
     FILLS.write_parquet(tmp_path / "fills.parquet")
-    with pytest.raises(DataError, match="no fills of strategy 'c': Known: a, b"):
+    with pytest.raises(DataError, match="no fills of strategy 'c': known are a, b"):
         reader.read_fills("c", path=tmp_path)
     FILLS.drop("fee").write_parquet(tmp_path / "fills.parquet")
     with pytest.raises(DataError, match="holds no fills: the columns fee are missing"):

@@ -187,7 +187,9 @@ def warnings(plan: Plan) -> list[str]:
     lines = []
     best = plan.choices[0].forecast
     if best.completion < LIKELY:
-        lines.append(f"volume suffices with a chance of {best.completion:.0%} only: take longer, or several days")
+        days = plan.quantity / plan.known.market.daily_volume / plan.most
+        how_long = "take longer" if days < 1 else f"at most {plan.most:.0%} of it, that is {days:,.1f} days of trading"
+        lines.append(f"volume suffices with a chance of {best.completion:.0%} only: {how_long}")
     if plan.peak > plan.most and best.algo != "Iceberg":
         lines.append(
             f"its busiest part would be {plan.peak:.0%} of the volume then, and at most {plan.most:.0%} is traded: "
