@@ -9,13 +9,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from core.errors import ConfigError, DataError, nearest
 from research.schema import Kind, dtype
 from research.tables import ROW
-from research.times import UNIT_NS
+from research.times import SECOND_NS, UNIT_NS
 
 if TYPE_CHECKING:
     import polars as pl
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 BarStamp = Literal["open", "close"]
+# 2025-01-31, 2025-01-31T12:30, 2025-01-31 12:30:05.25+01:00, 20250131-12:30:05.250, 20250131;123005
+_ISO = (
+    r"^(?<year>\d{4})-?(?<month>\d{2})-?(?<day>\d{2})"
+    r"(?:[-;, Tt]+(?<hour>\d{2}):?(?<minute>\d{2})(?::?(?<second>\d{2})(?:[.,](?<fraction>\d{1,9}))?)?"
+    r"\s*(?<zone>[Zz]|UTC|[+-]\d{2}:?\d{2})?)?$"
+)
 _BUYER_MADE = "is_buyer_maker"  # the buyer rested, so the seller was the aggressor
 _YES, _NO = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
 _BUY, _SELL = ("buy", "b", "bid", "1"), ("sell", "s", "ask", "-1")
@@ -101,15 +107,7 @@ def nanoseconds(column: pl.Series, layout: Layout) -> pl.Series:
     import polars as pl
 
     if column.dtype == pl.String:
-        text = column.str.strip_chars()
-        whole = text.cast(pl.Int64, strict=False)
-        if whole.null_count() == text.null_count():
-            return _scaled(whole, layout.time_unit)
-        number = text.cast(pl.Float64, strict=False)
-        if number.null_count() <= len(text) // 2:
-            # Rows of junk among numbers stay null; a fraction (seconds with milliseconds) goes through the float.
-            return _whole_or_float(whole, number, layout.time_unit)
-        column = _parsed(text)
+        return _of_text(column.str.strip_chars(), layout)
     if column.dtype == pl.Date:
         column = column.cast(pl.Datetime("us"))
     if isinstance(column.dtype, pl.Datetime):
@@ -122,15 +120,36 @@ def nanoseconds(column: pl.Series, layout: Layout) -> pl.Series:
     return _scaled(column.cast(pl.Int64, strict=False), layout.time_unit)
 
 
-def _parsed(text: pl.Series) -> pl.Series:
-    """ISO dates and times with or without a zone, "T" or a blank between."""
+def _of_text(text: pl.Series, layout: Layout) -> pl.Series:
+    """Each cell as it is written: a number since 1970, or ISO 8601, with more or fewer digits than its neighbours.
+
+    Days and months in another order, 01/02/2025, are nobody's business to guess: null.
+    """
     import polars as pl
 
-    zoned = bool(text.str.contains(r"(Z|[+-]\d\d:?\d\d)$").any())
-    try:
-        return text.str.to_datetime(time_unit="ns", time_zone="UTC" if zoned else None, strict=False)
-    except pl.exceptions.PolarsError:
-        return pl.Series("time", [None] * len(text), pl.Datetime("ns"))
+    whole = text.cast(pl.Int64, strict=False)
+    if whole.null_count() == text.null_count():
+        return _scaled(whole, layout.time_unit)
+    number = text.cast(pl.Float64, strict=False)
+    frame = text.alias("text").to_frame().select(
+        pl.col("text"), pl.col("text").str.extract_groups(_ISO).alias("part")
+    ).unnest("part")  # fmt: skip
+    parts = [pl.col(name) for name in ("year", "month", "day")]
+    parts += [pl.col(name).fill_null("00") for name in ("hour", "minute", "second")]
+    clock = pl.format("{}-{}-{}T{}:{}:{}", *parts).str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False)
+    zone = pl.col("zone")
+    hours, minutes = (zone.str.extract(r"(\d{2}):?(\d{2})$", group).cast(pl.Int64).fill_null(0) for group in (1, 2))
+    offset_s = (hours * 3600 + minutes * 60) * pl.when(zone.str.starts_with("-")).then(-1).otherwise(1)
+    local = clock.dt.replace_time_zone(layout.timezone, ambiguous="null", non_existent="null").dt.epoch("s")
+    seconds = pl.when(zone.is_null()).then(local).otherwise(clock.dt.epoch("s") - offset_s)
+    fraction = pl.col("fraction").str.pad_end(9, "0").cast(pl.Int64, strict=False).fill_null(0)
+    iso = frame.select((seconds * SECOND_NS + fraction).alias("time"))["time"]
+    if number.null_count() == len(number):
+        return iso
+    dated = frame["month"].is_not_null() & frame["text"].str.contains(r"\d[-;, Tt]+\d")
+    return _whole_or_float(whole, number, layout.time_unit).alias("number").to_frame().select(
+        pl.when(pl.Series(dated)).then(pl.Series(iso)).otherwise(pl.col("number")).alias("time")
+    )["time"]  # fmt: skip
 
 
 def _whole_or_float(whole: pl.Series, number: pl.Series, unit: TimeUnit) -> pl.Series:

@@ -105,6 +105,25 @@ def test_times_are_understood_in_every_unit_and_form(tmp_path: Path, time: str) 
     assert read(path, layout=TIMES[time])["ts_open_ns"].to_list() == [START]
 
 
+@pytest.mark.parametrize("time", ["01/02/2025 00:00", "13/02/2025", "Feb 1 2025", "2025-13-01", "2025-1-2"])
+def test_a_date_whose_order_would_have_to_be_guessed_is_a_bad_row(tmp_path: Path, time: str) -> None:
+    with pytest.raises(DataError, match="row 2: time is missing or unreadable"):
+        read(bars_file(tmp_path, f"{time},6.5,6.6,6.4,6.5,10"))
+
+
+def test_each_time_of_a_column_is_read_as_it_is_written(tmp_path: Path) -> None:
+    times = [
+        "2025-01-01",
+        "2025-01-01T00:01Z",
+        "2025-01-01 01:02:00.000+01:00",
+        "20250101-00:03:00",
+        "2025-01-01 00:04",
+    ]
+    rows = [f"{time},6.5,6.6,6.4,6.5,10" for time in times]
+    start = parse_ns("2025-01-01")
+    assert read(bars_file(tmp_path, *rows))["ts_open_ns"].to_list() == [start + k * MINUTE_NS for k in range(5)]
+
+
 def test_a_stated_time_unit_is_believed(tmp_path: Path) -> None:
     path = bars_file(tmp_path, f"{START_MS},6.5,6.6,6.4,6.5,10")
     with pytest.raises(DataError, match="time is not between 1990 and 2100: check the time unit"):

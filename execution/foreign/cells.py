@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from core.errors import nearest
 from execution.foreign.layout import Layout
 from execution.foreign.records import Refusals, Refused
-from execution.foreign.times import nanoseconds
 from execution.foreign.words import LIQUIDITY, MISSING, NO, SIDES, STATUSES, YES, odd_number, plain
+from research import columns
 from research.times import parse_ns
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ class Cells:
         said = column.is_not_null()
         if not said.any():
             return [None] * len(column)
-        times = nanoseconds(column, self.layout)
+        known = columns.Layout(time_unit=self.layout.time_unit, timezone=self.layout.timezone)
+        times = columns.nanoseconds(column, known)
         outside = ~times.is_between(FIRST_NS, LAST_NS).fill_null(True)
         unread = times.is_null() & said
         for row in (unread | outside).arg_true().to_list():
