@@ -89,7 +89,7 @@ def _venues(scores: list[VenueScore]) -> list[Html]:
     about = (
         "All-in cost is slippage against arrival, fees and unfilled quantity of an order sent there. Slippage and fee "
         "are of what was filled, the others of what was ordered. Figures are pulled towards the mean of all venues by "
-        "as much as they are noise."
+        "as much as they are noise, and the intervals are of the pulled figures."
     )
     flags = sorted({flag for one in scores for flag in one.flags} & set(VENUE_FLAGS))
     said = [tag("ul", *(tag("li", VENUE_FLAGS[flag]) for flag in flags))] if flags else []

@@ -6,6 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from execution.costs.statistics import FEW_CLUSTERS
 from execution.report.page import Html, facts, tag
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ WORDS: Final = {
     "arrival": "The mid when the execution began.",
     "VWAP, TWAP": "The market's volume- and time-weighted average price while the execution ran.",
     "maker, taker": "A maker's order waited in the book, a taker's order met one that waited.",
-    "95 % interval": "BCa bootstrap over symbol-days. Of a hundred such intervals about five miss the long-run mean.",
+    "95 % interval": "Over symbol-days, because orders of one day share its market: a BCa bootstrap, or below "
+    f"{FEW_CLUSTERS} of them Student's t. Of a hundred such intervals about five miss the long-run mean. Those "
+    "of venues belong to figures that were pulled towards the mean of all venues (empirical Bayes).",
 }
 
 
