@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup backtest fmt lint type test test-slow bench clean lock
+.PHONY: help setup backtest fmt lint type test test-slow bench bench-peers clean lock
 
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The run stamp holds what a user needs, the dev stamp adds what the checks need. Both install exactly the lock.
 $(VENV)/.run: requirements.lock pyproject.toml
@@ -18,6 +18,8 @@ $(VENV)/.run: requirements.lock pyproject.toml
 	@echo "installing the locked packages into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "compiling what runs compiled, once"
+	@$(BIN)/python -m execution.warm_up || true
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
@@ -50,6 +52,9 @@ test-slow: $(VENV)/.dev  ## exhaustive and statistical runs
 
 bench: $(VENV)/.dev  ## print every benchmark's figures
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+bench-peers: $(VENV)/.dev  ## other engines on the same work, in turn (an hour)
+	@$(BIN)/python -m benchmarks.peers
 
 lock: $(VENV)/.dev  ## resolve the dependencies anew
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

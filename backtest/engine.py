@@ -6,14 +6,23 @@ Bars in which nothing is in flight and the strategy has no opinion are not visit
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from itertools import repeat
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from backtest.vetting import KillWatch, is_vettable, may_trade
+from core.bars import each_bar
+from core.bulk import made
 from core.contracts import FillEvent, OrderIntent, sign
+from execution.batch_reports import told
+from execution.batch_run import LoopRun
 from execution.config import ExecutionConfig
 from execution.contracts import ExecutionReport
 from execution.desk import Desk, Gate
@@ -27,6 +36,8 @@ from execution.venue import Venue
 from strategies.base import Account, SignalStrategy, Strategy
 
 BacktestResult = RunResult
+_TOLD: Final = 512  # visits between two reports of progress
+_FEW: Final = 16  # accounts that are made one by one
 
 
 @dataclass(slots=True)
@@ -80,7 +91,117 @@ class BacktestEngine:
             self._intake = RoutedIntake(intake, chooser, VenueMarkets(venue))
 
     def run(self) -> BacktestResult:
-        """Plays all bars in order of time. The same inputs give the same result to the last byte."""
+        """Plays all bars in order of time. The same inputs give the same result to the last byte.
+
+        The compiled loop works the parents where it covers them all and the gate would have passed every order; else,
+        and without numba, the whole run is played by the machine (docs/simulation.md).
+        """
+        return self._by_loop() or self._by_desk()
+
+    # ---- the compiled loop
+
+    def _by_loop(self) -> BacktestResult | None:
+        """The run, worked by the compiled loop; None, and the strategy as it was, where that does not do."""
+        gate, venue, strategy = self._gate, self._venue, self._strategy
+        if isinstance(self._intake, RoutedIntake) or not is_vettable(gate):
+            return None
+        loop = LoopRun.of(venue, self._capital)
+        if loop is None:
+            return None
+        try:
+            before = deepcopy(vars(strategy))
+        except TypeError:  # it holds what cannot be copied, and so can be asked only once
+            return None
+        watch = KillWatch(gate, loop)
+        refused = self._ask(loop, watch)
+        if refused is not None:
+            loop.play(len(venue.bars) - 1)
+            watch.look()
+            if not (loop.left or watch.tripped):
+                loop.finish()
+                if may_trade(gate, loop, venue):
+                    reports, fills, bars = told(loop, venue)
+                    return run_result(venue.bars, self._instrument, self._capital, reports + refused, fills, bars)
+        if watch.tripped and may_trade(gate, loop, venue):
+            self._gate = watch.replayed()
+        vars(strategy).clear()
+        vars(strategy).update(before)
+        return None
+
+    def _ask(self, loop: LoopRun, watch: KillWatch) -> list[ExecutionReport] | None:
+        """Asks the strategy and starts what it wants; reports of what cannot be worked. None: not for the loop."""
+        refused: list[ExecutionReport] = []
+        closes_ns, closes = self._venue.bars.ts_close_ns, self._venue.bars.close
+        for k, intents in self._wishes(loop, watch):
+            now_ns, price = int(closes_ns[k]), float(closes[k])
+            for intent in intents:
+                try:
+                    parent = self._intake.work(self._intake.request(intent, now_ns, price))
+                except ValueError as error:
+                    refused.append(self._intake.refusal(intent, now_ns, price, str(error), self._venue.settings))
+                    continue
+                if not loop.takes(parent):
+                    return None
+                loop.start(parent, now_ns, k, self._instrument.lots(intent.qty))
+        return None if loop.left or watch.tripped else refused
+
+    def _wishes(self, loop: LoopRun, watch: KillWatch) -> Iterator[tuple[int, Sequence[OrderIntent]]]:
+        """The bars at whose close the strategy wants something, and what; play has come that far."""
+        bars, strategy = self._venue.bars, self._strategy
+        if isinstance(strategy, SignalStrategy):
+            signals = strategy.signals(bars)
+            opinions = np.flatnonzero(signals)
+            accounts = self._accounts(loop, watch, opinions)
+            for k, signal, account in zip(opinions.tolist(), signals[opinions].tolist(), accounts, strict=False):
+                intents = strategy.on_signal(signal, account)
+                if intents:
+                    yield k, intents
+        else:
+            accounts = self._accounts(loop, watch, np.arange(len(bars)))
+            for (k, bar), account in zip(enumerate(each_bar(bars)), accounts, strict=False):
+                intents = strategy.on_bar(bar, account)
+                if intents:
+                    yield k, intents
+
+    def _accounts(self, loop: LoopRun, watch: KillWatch, at: NDArray[np.int64]) -> Iterator[Account]:
+        """The account at the close of each of these bars, which are played; ends where the loop cannot go on."""
+        bars, instrument = self._venue.bars, self._instrument
+        symbol, size = bars.symbol, instrument.multiplier
+        stamps, prices, rows = bars.ts_close_ns[at].tolist(), bars.close[at].tolist(), at.tolist()
+        first = 0
+        while first < len(rows):
+            if first % _TOLD == 0:
+                self._on_progress(rows[first])
+            if loop.due <= rows[first]:
+                loop.play(rows[first])
+                watch.look()
+                if loop.left or watch.tripped:
+                    return
+            loop.moved = False
+            position, working, cash = instrument.qty(loop.lots), instrument.qty(loop.to_trade), loop.cash
+            last = bisect_left(rows, loop.due, first, min((first // _TOLD + 1) * _TOLD, len(rows)))
+            part = slice(first, max(first + 1, last))  # nothing happens in them unless the strategy acts
+            price = prices[part]
+            columns = {
+                "symbol": repeat(symbol),
+                "ts_ns": stamps[part],
+                "price": price,
+                "position_qty": repeat(position),
+                "working_qty": repeat(working),
+                "equity": [cash + position * one * size for one in price],
+                "cash": repeat(cash),
+            }
+            short = len(price) < _FEW
+            for account in map(Account, *columns.values()) if short else made(Account, len(price), **columns):
+                first += 1
+                yield account
+                if loop.moved:
+                    break
+
+    # ---- the machine
+
+    def _by_desk(self) -> BacktestResult:
+        """The run, worked by the machine, every order through the gate."""
         venue = self._venue
         market = venue.market()
         books = _Books(self._capital)
@@ -100,7 +221,7 @@ class BacktestEngine:
         for visited, (k, busy, decide) in enumerate(self._agenda(desk)):
             if busy:
                 desk.play(k)
-            if visited % 512 == 0:
+            if visited % _TOLD == 0:
                 self._on_progress(k)
             if decide is not None:
                 for intent in decide(self._account(books, k)):

@@ -10,6 +10,7 @@ import click
 
 from core.console import console, note, print_json, progress, run
 from execution.report.command import REPORT
+from execution.routing.option import router_option
 
 if TYPE_CHECKING:
     from backtest.engine import BacktestResult
@@ -27,17 +28,6 @@ def _positive(context: click.Context, parameter: click.Parameter, value: float) 
     _finite(context, parameter, value)
     if value <= 0:
         raise click.BadParameter(f"must be above 0, was {value:g}")
-    return value
-
-
-def _router(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    from execution.routing.settings import ROUTERS, check_arm
-
-    if value is not None:
-        try:
-            check_arm("--router", value, *ROUTERS)
-        except ValueError as error:
-            raise click.BadParameter(str(error).removeprefix("--router ")) from error
     return value
 
 
@@ -71,10 +61,12 @@ _folder = click.Path(path_type=Path)
     "--slippage-model", type=click.Choice(["square_root", "linear", "power", "almgren", "fixed_bps", "none"]),
     help="In place of the model in the execution config; its parameters stay.",
 )  # fmt: skip
+@router_option
 @click.option(
-    "--router", callback=_router, metavar="WHO",
-    help="Who chooses how each parent is worked: rules, learn, or an algorithm for all of them.",
+    "--fills", type=click.Choice(["bars", "trades", "quotes", "book"]), default="bars", show_default=True,
+    help="The recorded data that fill orders; a strategy of bars still decides at their closes.",
 )  # fmt: skip
+@click.option("--depth", type=_file, metavar="FILE", help="The levels of the order book, for --fills book.")
 @click.option("--venue", help="Whose data, where several venues have the symbol.")
 @click.option("--seed", default=0, show_default=True, help="Another seed, other ids and other chances.")
 @click.option("--data-dir", default="data", show_default=True, type=_folder, help="Where the market data is stored.")
@@ -100,6 +92,8 @@ def command(
     commission: float | None,
     slippage_model: Any,
     router: str | None,
+    fills: Any,
+    depth: Path | None,
     venue: str | None,
     seed: int,
     data_dir: Path,
@@ -112,8 +106,9 @@ def command(
     """Run a strategy over stored bars and execute what it wants.
 
     Parents are worked through the risk gate in a simulated market: spread, impact, fees, and at most a share of each
-    bar's volume. Where nothing is stored yet, the SYNTHETIC sample market is made first. Writes executions.ndjson,
-    fills.parquet, equity.parquet and run.json, all together or none, and report/index.html, which opens offline.
+    bar's volume; with --fills, by recorded trades, quotes or books (docs/fill_models.md). Where nothing is stored yet,
+    the SYNTHETIC sample market is made first. Writes executions.ndjson, fills.parquet, equity.parquet and run.json,
+    all together or none, and report/index.html, which opens offline.
 
     \b
       fillwright backtest --strategy trendline_break_v1 --symbol ATOM/USDT \\
@@ -121,7 +116,7 @@ def command(
     """
     from backtest.session import Wanted, prepare, read_settings
     from backtest.summary import next_steps, notes, summarize, table
-    from execution.routing.ledger import FOLDER, Memory, replace_entries
+    from execution.routing.ledger import Memory
     from execution.run_files import FILES, check_writable, write_run
     from execution.stored import asked_period, ensure_data
     from research.data_reader import DataReader
@@ -141,6 +136,8 @@ def command(
         venue=venue,
         seed=seed,
         router=router,
+        fills=fills,
+        depth=depth,
     )
     settings = read_settings(wanted)
     check_writable(output_dir)
@@ -163,9 +160,12 @@ def command(
     summary = summarize(result, capital=capital, multiplier=session.instrument.multiplier)
     about = session.about()
     document = write_run(
-        output_dir, result, {**about, "summary": summary.to_dict()}, lambda _execution: about["strategy"]["id"]
+        output_dir,
+        result,
+        {**about, "summary": summary.to_dict()},
+        lambda _execution: about["strategy"]["id"],
+        routed=ledger.entries,
     )
-    replace_entries(output_dir / FOLDER, ledger.entries)
     index = write_report(output_dir, reported, data_dir, quiet=quiet) if reported and result.reports else None
     if as_json:
         print_json({**document, "output_dir": str(output_dir)} | ({"report": str(index)} if index else {}))
@@ -194,22 +194,25 @@ def write_report(output_dir: Path, folder: Path, data_dir: Path, *, quiet: bool)
 def play(session: Session, *, ledger: Ledger | None = None, quiet: bool = True) -> BacktestResult:
     """Runs a session through a fresh gate, with progress on a terminal."""
     from backtest.engine import BacktestEngine
+    from backtest.tick_engine import TickBacktestEngine
     from execution.routing.ledger import NOWHERE
+    from execution.venue import Venue
     from risk.gate import RiskGate
+    from strategies.base import Strategy
 
-    settings = session.settings
-    with progress(f"running {settings.strategy.strategy_id}", total=len(session.bars), quiet=quiet) as bar:
-        engine = BacktestEngine(
-            session.venue,
-            settings.strategy,
-            execution=settings.execution,
-            gate=RiskGate(settings.limits, instruments={session.instrument.symbol: session.instrument}),
-            capital=settings.wanted.capital,
-            seed=settings.wanted.seed,
-            ledger=ledger or NOWHERE,
-            on_progress=bar.at,
-        )
-        return engine.run()
+    settings, place, strategy = session.settings, session.venue, session.settings.strategy
+    with progress(f"running {strategy.strategy_id}", total=len(session.bars), quiet=quiet) as bar:
+        told: dict[str, Any] = {
+            "execution": settings.execution,
+            "gate": RiskGate(settings.limits, instruments={session.instrument.symbol: session.instrument}),
+            "capital": settings.wanted.capital,
+            "seed": settings.wanted.seed,
+            "on_progress": bar.at,
+        }
+        if isinstance(place, Venue):
+            assert isinstance(strategy, Strategy)  # `read_settings` has seen to it
+            return BacktestEngine(place, strategy, ledger=ledger or NOWHERE, **told).run()
+        return TickBacktestEngine(place, strategy, bars=session.bars, **told).run()
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from backtest.tick_session import check_hears, tick_market
 from core import config
 from core.bars import Bars
 from core.errors import ConfigError
@@ -20,10 +21,14 @@ from execution.venue import Venue
 from research.data_reader import DataReader
 from research.dataset import Dataset
 from risk.limits import RiskLimits, load_limits
-from strategies.registry import make
+from strategies.registry import make_any
 
 if TYPE_CHECKING:
-    from strategies.base import Strategy
+    from execution.ticks.stored import StoredTicks
+    from execution.ticks.venue import TickVenue
+    from strategies.base import AnyStrategy
+
+FillData = Literal["bars", "trades", "quotes", "book"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +37,8 @@ class Wanted:
 
     `execution_config` None: a parent is one market order. `commission_bps` and `slippage_model` win over what the data
     and the file say, `router` over the settings' `routing.router`; with it, parents are worked by default settings
-    where there is no file. `risk_config` and `strategies_config` None: those of `config/`.
+    where there is no file. `fills`: the data that fill orders; the levels of a book are in the file `depth`.
+    `risk_config` and `strategies_config` None: those of `config/`.
     """
 
     strategy: str
@@ -48,6 +54,8 @@ class Wanted:
     venue: str | None = None
     seed: int = 0
     router: str | None = None
+    fills: FillData = "bars"
+    depth: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ class Settings:
     """What the files say: read before the data, because a slip in a file should not cost the wait for them."""
 
     wanted: Wanted
-    strategy: Strategy[Any]
+    strategy: AnyStrategy
     execution: ExecutionConfig | None
     limits: RiskLimits
 
@@ -76,7 +84,7 @@ class Session:
     """Ready to run. `remarks` are lines for the reader: what was assumed, and what the data do not cover."""
 
     settings: Settings
-    market: StoredMarket
+    market: StoredMarket | StoredTicks
 
     @property
     def dataset(self) -> Dataset:
@@ -91,7 +99,7 @@ class Session:
         return self.market.instrument
 
     @property
-    def venue(self) -> Venue:
+    def venue(self) -> Venue | TickVenue:
         return self.market.venue
 
     @property
@@ -147,11 +155,12 @@ class Session:
 def read_settings(wanted: Wanted) -> Settings:
     """Strategy, execution and risk settings. Raises FillwrightError: one line with the file or the word at fault."""
     strategies_file = wanted.strategies_config or config.find("strategies.yaml")
-    strategy = make(wanted.strategy, wanted.symbol, config_path=strategies_file, seed=wanted.seed)
+    strategy = make_any(wanted.strategy, wanted.symbol, config_path=strategies_file, seed=wanted.seed)
     execution = None if wanted.execution_config is None else load_execution(wanted.execution_config)
     if wanted.router is not None:
         execution = execution or ExecutionConfig()
         execution = replace(execution, routing=replace(execution.routing, router=wanted.router))
+    check_hears(strategy, wanted.fills, execution)
     risk_file = wanted.risk_config or config.find("risk.yaml")
     if risk_file is None:
         raise ConfigError(
@@ -164,20 +173,25 @@ def read_settings(wanted: Wanted) -> Settings:
 def prepare(settings: Settings, reader: DataReader) -> Session:
     """Reads the data and makes the venue. Raises DataError where the store does not have them."""
     wanted, strategy = settings.wanted, settings.strategy
-    market = stored_market(
-        reader,
-        wanted.symbol,
-        settings.market,
-        start_ns=wanted.start_ns,
-        end_ns=wanted.end_ns,
-        venue_name=wanted.venue,
-        commission_bps=settings.commission_bps,
-        seed=wanted.seed,
-        # The period and the capital are left out: a run that only ends earlier says the same of what it did before.
-        identity={
-            "strategy": {"id": strategy.strategy_id, "params": strategy.params},
-            "execution": settings.execution,
-            "risk": settings.limits,
-        },
-    )
-    return Session(settings, market)
+    told: dict[str, Any] = {
+        "start_ns": wanted.start_ns,
+        "end_ns": wanted.end_ns,
+        "venue_name": wanted.venue,
+        "commission_bps": settings.commission_bps,
+        "seed": wanted.seed,
+    }
+    # The period and the capital are left out: a run that only ends earlier says the same of what it did before.
+    identity: dict[str, Any] = {
+        "strategy": {"id": strategy.strategy_id, "params": strategy.params},
+        "execution": settings.execution,
+        "risk": settings.limits,
+    }
+    if wanted.fills == "bars":
+        market = stored_market(reader, wanted.symbol, settings.market, identity=identity, **told)
+        return Session(settings, market)
+    identity["filled_by"] = wanted.fills
+    ticks = tick_market(
+        reader, wanted.symbol, settings.market, strategy, data=wanted.fills, depth=wanted.depth, identity=identity,
+        **told,
+    )  # fmt: skip
+    return Session(settings, ticks)

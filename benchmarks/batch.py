@@ -2,10 +2,11 @@
 
     python benchmarks/batch.py [--parents N] [--bars N]
 
-Every parent lasts four hours of one-minute bars of the sample market. `loop` is the compiled loop alone, `in all` has
-the checking of parameters, the plans and the columns of the result too. The machine plays a sample of the same parents,
-one after the other; the answers are compared before anything is printed. Cold is the first run on a machine, warm a new
-process that finds the compiled loop on disk.
+Every parent lasts four hours of one-minute bars of the sample market, and comes as a row of columns. `loop` is the
+compiled loop alone, `in all` has plans, curves and the columns of the result too, `summed` keeps the table of parents
+only. All per second of processor time, so that a busy machine does not show. The machine plays a sample of the same
+parents, one after the other; the answers are compared before anything is printed. `bytes` is what a child takes in the
+result, with its fills. Cold is the first run on a machine, warm a new process that finds the compiled loop on disk.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ import numpy as np
 from core.bars import Bars
 from core.instrument import Instrument
 from execution import batch
-from execution.batch import Job
-from execution.batch_pack import packed
-from execution.contracts import AlgoType, ExecutionAlgorithm
-from execution.executors import executor
+from execution.batch import Jobs, Setting
+from execution.batch_desk import EVERY
+from execution.batch_pack import ground, packed
+from execution.batch_plans import intake
+from execution.contracts import AlgoType
 from execution.slippage import SquareRootSlippageModel
 from execution.spread import bar_spread
 from execution.venue import Venue, venue
@@ -59,11 +61,16 @@ def main() -> None:
     cold, warm, bare = compile_seconds()
     print(f"compiling: cold {cold - bare:.1f} s, warm {warm - bare:.1f} s (more than a process without it)\n")
     batch.play(place, jobs(place, *CASES[0][1:], 1, chosen.bars))
-    print(f"{chosen.parents} parents of {chosen.bars} bars; executions per second")
-    print(f"{'':18}{'loop':>10}{'in all':>10}{'machine':>10}{'loop / machine':>16}{'in all / machine':>18}")
+    print(f"{chosen.parents} parents of {chosen.bars} bars; executions per second of processor time")
+    heads = ("loop", "in all", "summed", "machine", "loop / machine", "in all / machine", "children", "bytes")
+    print(f"{'':18}" + "".join(f"{head:>{max(10, len(head) + 2)}}" for head in heads))
     for name, algo_type, params in CASES:
-        loop, whole, machine = rates(place, jobs(place, algo_type, params, chosen.parents, chosen.bars), chosen.sample)
-        print(f"{name:18}{loop:10.0f}{whole:10.0f}{machine:10.0f}{loop / machine:15.0f}x{whole / machine:17.0f}x")
+        wanted = jobs(place, algo_type, params, chosen.parents, chosen.bars)
+        loop, whole, summed, machine, children, size = rates(place, wanted, chosen.sample)
+        print(
+            f"{name:18}{loop:10.0f}{whole:10.0f}{summed:10.0f}{machine:10.0f}{loop / machine:15.0f}x"
+            f"{whole / machine:17.0f}x{children:10.1f}{size:10.0f}"
+        )
 
 
 def market() -> Venue:
@@ -76,39 +83,48 @@ def market() -> Venue:
     return venue(now, instrument, SquareRootSlippageModel(0.5), spread=spread, before=bars[: 3 * DAY])
 
 
-def jobs(place: Venue, algo_type: AlgoType, params: dict[str, Any], count: int, bars: int) -> list[Job]:
-    worker = executor(algo_type, "bench", volumes=place.volumes, **place.executor_arguments)
-    starts = place.bars.ts_open_ns[np.arange(count) % (len(place.bars) - bars)]
-    return [
-        Job(
-            ExecutionAlgorithm(algo_type, SYMBOL, ("buy", "sell")[n % 2], 2_000.0 + n % 97, 60 * bars, params),
-            int(ts),
-            worker,
-        )
-        for n, ts in enumerate(starts)
-    ]
+def jobs(place: Venue, algo_type: AlgoType, params: dict[str, Any], count: int, bars: int) -> Jobs:
+    """Both sides in turn, 97 quantities, as many starts as there are."""
+    number = np.arange(count)
+    columns = {
+        "side": np.array(["buy", "sell"])[number % 2],
+        "quantity": 2_000.0 + number % 97,
+        "start_ns": place.bars.ts_open_ns[number % (len(place.bars) - bars)],
+        "duration_seconds": np.full(count, 60 * bars),
+    }
+    return Jobs.of([Setting(algo_type, SYMBOL, params)], columns)
 
 
-def rates(place: Venue, wanted: list[Job], sample: int) -> tuple[float, float, float]:
-    """Executions per second: the compiled loop alone, the batch driver in all, the machine."""
-    begun = time.perf_counter()
+def rates(place: Venue, wanted: Jobs, sample: int) -> tuple[float, ...]:
+    """Executions per second: the compiled loop alone, in all, keeping parents only, by the machine; then the children
+    of a parent, and the bytes of a child."""
+    begun = time.process_time()
     fast = batch.play(place, wanted)
-    whole = time.perf_counter() - begun
+    whole = time.process_time() - begun
+    begun = time.process_time()
+    batch.play(place, wanted, keep="parents")
+    summed = time.process_time() - begun
     loop = batch.compiled()
     assert loop is not None, "there is no numba"
     assert fast.parents["looped"].all(), "the loop does not cover all of these"
-    tables = packed(place, batch.handed_over(place, wanted), rows=1 + len(fast.children["parent"]))
-    begun = time.perf_counter()
-    loop(0, tables)
-    alone = time.perf_counter() - begun
-    few = wanted[:: max(1, len(wanted) // sample)]
-    begun = time.perf_counter()
+    shared, alone = ground(place), 0.0
+    for first in range(0, len(wanted), batch.BLOCK):
+        taken = intake(place, wanted[first : first + batch.BLOCK])
+        tables = packed(shared, taken, np.arange(len(taken.looped)), rows=1 + len(fast.children["parent"]))
+        begun = time.process_time()
+        loop(EVERY, 0, 0, 0, tables)
+        alone += time.process_time() - begun
+    few = [wanted[number] for number in range(0, len(wanted), max(1, len(wanted) // sample))]
+    begun = time.process_time()
     slow = batch.play(place, few, engine="machine")
-    machine = time.perf_counter() - begun
+    machine = time.process_time() - begun
     again = batch.play(place, few)
     for name in ("ts_ns", "lots", "limit_ticks", "action"):
         assert (slow.children[name] == again.children[name]).all(), f"the drivers differ in {name}"
-    return len(wanted) / alone, len(wanted) / whole, len(few) / machine
+    children = len(fast.children["parent"])
+    size = sum(column.nbytes for part in (fast.children, fast.fills) for column in part.values()) / children
+    count = len(wanted)
+    return count / alone, count / whole, count / summed, len(few) / machine, children / count, size
 
 
 def compile_seconds() -> tuple[float, float, float]:

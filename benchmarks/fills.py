@@ -1,23 +1,19 @@
 """The event-driven market: events per second with orders of ours in it, against one pass over the same columns.
 
-    python benchmarks/fills.py [--trades N] [--depth FILE] [--peer PYTHON]
+    python benchmarks/fills.py [--trades N] [--repeat N]
 
 trades   trades alone, 20 resting children that live 10 s each and are replenished. Children cost Python; how much that
          is per trade depends on how many trades a second has, so there are three densities
 book     the depth and trades of Binance BTCUSDT futures of 2024-08-08, several times over, with 20 resting children
-far      20 orders that nothing reaches, as in the peer's run: what resting orders cost the loop itself
+far      20 orders that nothing reaches: what resting orders cost the loop itself
 pass     one compiled pass that reads every column once and adds up: what the memory alone takes
 
-`--peer`: an interpreter that has hftbacktest; it plays the same book events, with 20 orders far away. Rounds are
-interleaved; the median of processor seconds counts.
+Rounds are interleaved; the median of processor seconds counts. Against hftbacktest: `python -m benchmarks.peers`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,23 +54,18 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description="Time the event-driven market.")
     arguments.add_argument("--trades", type=int, default=5_000_000)
     arguments.add_argument("--repeat", type=int, default=10, help="how often the recorded book is played")
-    arguments.add_argument("--peer", help="a Python interpreter that has hftbacktest")
     chosen = arguments.parse_args()
     for per_second in (50, 1000, 10_000):
         feed, instrument = random_trades(chosen.trades, per_second)
-        report(f"trades, {per_second} a second", feed, instrument, {})
+        report(f"trades, {per_second} a second", feed, instrument)
     if not REAL.is_dir():
         print("the recorded book is not here: ../shared/data/real")
         return
     feed, instrument = recorded_book(chosen.repeat)
-    others: dict[str, Callable[[], float]] = {}
-    if chosen.peer:
-        peer = Peer(chosen.peer, feed)
-        others = {"hftbacktest": peer.seconds}
-    report("book and trades", feed, instrument, others)
+    report("book and trades", feed, instrument)
 
 
-def report(title: str, feed: TickFeed, instrument: Instrument, others: dict[str, Callable[[], float]]) -> None:
+def report(title: str, feed: TickFeed, instrument: Instrument) -> None:
     """Seconds of each, in interleaved rounds."""
     reading = compiled_function(one_pass) or one_pass
     counted: dict[str, int] = {}
@@ -105,7 +96,7 @@ def report(title: str, feed: TickFeed, instrument: Instrument, others: dict[str,
         return timed(lambda: reading(feed.rows))
 
     told: dict[str, Callable[[], float]] = {"pass": passing, "nobody": idle, f"{CHILDREN} far away": standing}
-    told |= {f"{CHILDREN} replenished": resting, **others}
+    told |= {f"{CHILDREN} replenished": resting}
     for one in told.values():
         one()  # compiled, and in memory
     seconds: dict[str, list[float]] = {name: [] for name in told}
@@ -208,28 +199,6 @@ def recorded_book(repeat: int) -> tuple[TickFeed, Instrument]:
     columns = {name: np.tile(column, repeat) for name, column in feed.rows._asdict().items()}
     columns["ts_ns"] = columns["ts_ns"] + np.repeat(np.arange(repeat) * length, len(feed))
     return TickFeed(feed.symbol, feed.content, Rows(**columns)), instrument
-
-
-class Peer:
-    """hftbacktest in an interpreter of its own, on the same events."""
-
-    def __init__(self, interpreter: str, feed: TickFeed) -> None:
-        folder = tempfile.mkdtemp(prefix="fills_")
-        self._file = Path(folder) / "rows.npz"
-        np.savez(self._file, **feed.rows._asdict())
-        script = Path(__file__).with_name("fills_peer.py")
-        self._process = subprocess.Popen(
-            [interpreter, str(script), str(self._file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def seconds(self) -> float:
-        """Of one more run."""
-        process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write("run\n")
-        process.stdin.flush()
-        return float(json.loads(process.stdout.readline())["seconds"])
 
 
 if __name__ == "__main__":

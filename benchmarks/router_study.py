@@ -1,8 +1,9 @@
 """Does the router pay? A month of real bars, the same parents under the router and under each algorithm alone.
 
-    python -m benchmarks.router_study [--parents N] [--seeds N] [--data FOLDER]
+    python -m benchmarks.router_study [--symbol NEARUSDT|FILUSDT] [--skip-days N] [--parents N] [--seeds N]
+                                      [--learning NAME=VALUE ...] [--data FOLDER]
 
-NEAR/USDT perpetual, one-minute bars of August 2023 and the days after (left out where the file is absent). Parents of
+Perpetuals, one-minute bars from August 2023 on, after `--skip-days` (left out where the file is absent). Parents of
 mixed size, side and horizon start at random times; each is played alone in the market, under every arm, so the same
 parent has a cost under all of them. The router walks forward: it decides with what was known at the time, and learns
 only from parents that have ended. Its draws are repeated with several seeds, and a parent counts with their mean.
@@ -20,7 +21,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -42,10 +43,11 @@ from execution.slippage import slippage_model
 from execution.spread import bar_spread
 from execution.tca import measure
 from execution.venue import Venue, venue
+from research.times import iso
 
 REAL: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "real"
 FILE: Final = "binance_usdm_1m_fil_near.parquet"
-SYMBOL: Final = "NEARUSDT"
+TICKS: Final = {"NEARUSDT": "0.001", "FILUSDT": "0.001"}
 DAY_NS: Final = 86_400_000_000_000
 MINUTE_NS: Final = 60_000_000_000
 HISTORY_DAYS, DAYS = 8, 30
@@ -67,12 +69,16 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description="The router on real bars.")
     arguments.add_argument("--parents", type=int, default=1500)
     arguments.add_argument("--seeds", type=int, default=10)
+    arguments.add_argument("--symbol", choices=TICKS, default="NEARUSDT")
+    arguments.add_argument("--skip-days", type=int, default=0, help="of the file's, before the history begins")
+    arguments.add_argument("--learning", nargs="*", default=[], metavar="NAME=VALUE", help="of `routing.learning`")
     arguments.add_argument("--data", type=Path, default=REAL)
     chosen = arguments.parse_args()
     if not (chosen.data / FILE).is_file():
         print(f"left out: {FILE} is not in {chosen.data}")
         return
-    study = Study(chosen.data / FILE, chosen.parents)
+    told = {name: float(text) for name, _, text in (word.partition("=") for word in chosen.learning)}
+    study = Study(chosen.data / FILE, chosen.symbol, chosen.parents, skip_days=chosen.skip_days, **told)
     groups, filled = study.groups(chosen.seeds), study.filled()
     print(f"{len(study.parents)} parents of {study.about()}\n")
     for line in table(groups, filled):
@@ -82,24 +88,26 @@ def main() -> None:
 class Study:
     """The market, the parents, and what each parent cost under each arm, played when it is asked for."""
 
-    def __init__(self, file: Path, count: int) -> None:
+    def __init__(self, file: Path, symbol: str, count: int, *, skip_days: int = 0, **learning_told: float) -> None:
         settings = load(Path(__file__).resolve().parents[1] / "config" / "execution.yaml")
-        learning = replace(settings.routing.learning, explore_below=EXPLORE_BELOW)
+        told: dict[str, Any] = {"explore_below": EXPLORE_BELOW, **learning_told}
+        learning = replace(settings.routing.learning, **told)
+        self.symbol = symbol
         self.settings = replace(
             settings, routing=replace(settings.routing, learning=learning, large_order_threshold=LARGE)
         )
-        self.venue = market(file, self.settings)
+        self.venue = market(file, symbol, self.settings, skip_days)
         self.arms = self.settings.routing.learning.arms
         self.parents = parents_of(self.venue, count)
         self._reports: dict[tuple[int, str], ExecutionReport] = {}
         markets = VenueMarkets(self.venue)
         self.situations = [
             Situation(
-                symbol=SYMBOL,
+                symbol=symbol,
                 side=parent.side,
                 quantity=parent.qty,
                 duration_s=parent.seconds,
-                market=markets(SYMBOL, parent.start_ns, self._price(parent)),
+                market=markets(symbol, parent.start_ns, self._price(parent)),
             )
             for parent in self.parents
         ]
@@ -109,7 +117,9 @@ class Study:
         notionals = [parent.qty * self._price(parent) for parent in self.parents]
         first, last = self.parents[0].start_ns, self.parents[-1].start_ns
         days = (last - first) / DAY_NS
-        return f"{SYMBOL} over {days:.0f} days, {np.median(notionals):,.0f} USDT in the median"
+        return (
+            f"{self.symbol} over {days:.0f} days from {iso(first)[:10]}, {np.median(notionals):,.0f} USDT in the median"
+        )
 
     def groups(self, seeds: int) -> dict[str, list[Order]]:
         """Orders of the router in each mode, and of each arm alone."""
@@ -168,7 +178,9 @@ class Study:
         intake = Intake(
             instrument=place.instrument, config=self.settings, volumes=place.volumes, arguments=place.executor_arguments
         )
-        intent = OrderIntent(f"p-{parent.number}", parent.start_ns, "study", SYMBOL, parent.side, "market", parent.qty)
+        intent = OrderIntent(
+            f"p-{parent.number}", parent.start_ns, "study", self.symbol, parent.side, "market", parent.qty
+        )
         told = with_arm(intent, arm, duration_s=parent.seconds)
         worked = intake.work(intake.request(told, parent.start_ns, self._price(parent)))
         reports: list[ExecutionReport] = []
@@ -187,12 +199,13 @@ class Study:
         return float(bars.close[int(np.searchsorted(bars.ts_close_ns, parent.start_ns, side="right")) - 1])
 
 
-def market(file: Path, settings: ExecutionConfig) -> Venue:
-    bars = _klines(file, SYMBOL, "open_time")
-    first = int(bars.ts_open_ns[0]) // DAY_NS * DAY_NS
+def market(file: Path, symbol: str, settings: ExecutionConfig, skip_days: int) -> Venue:
+    bars = _klines(file, symbol, "open_time")
+    first = (int(bars.ts_open_ns[0]) // DAY_NS + skip_days) * DAY_NS
+    bars = bars[int(np.searchsorted(bars.ts_open_ns, first)) :]
     split = int(np.searchsorted(bars.ts_open_ns, first + HISTORY_DAYS * DAY_NS))
     stop = int(np.searchsorted(bars.ts_open_ns, first + (HISTORY_DAYS + DAYS + 1) * DAY_NS))
-    instrument = Instrument(SYMBOL, "binance_usdm", tick="0.001", lot="1", maker_fee_bps=2.0, taker_fee_bps=5.0)
+    instrument = Instrument(symbol, "binance_usdm", tick=TICKS[symbol], lot="1", maker_fee_bps=2.0, taker_fee_bps=5.0)
     now, before = bars[split:stop], bars[:split]
     spread = bar_spread(now, instrument, None, settings.fills.assumed_spread_bps, before)
     return venue(

@@ -8,7 +8,6 @@ the market had been played by then: from these lines and the same market the ven
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from broker.base import VenueOrder, wire_id
@@ -18,13 +17,15 @@ from execution.timed import TimedMarket
 VenueNews = OrderEvent | FillEvent | OrderClosed
 
 
-@dataclass(slots=True)
 class _Account:
     """An order as the venue knows it."""
 
-    intent: OrderIntent
-    fills: list[FillEvent] = field(default_factory=list)
-    closed: OrderClosed | None = None
+    __slots__ = ("closed", "fills", "intent")
+
+    def __init__(self, intent: OrderIntent) -> None:
+        self.intent = intent
+        self.fills: list[FillEvent] = []
+        self.closed: OrderClosed | None = None
 
     def seen(self) -> VenueOrder:
         filled = sum(fill.qty for fill in self.fills)
@@ -54,7 +55,8 @@ class PaperVenue:
         self._note = note
         self._orders: dict[str, _Account] = {}
         self._batches = 0  # of news that the market has given
-        self._until_ns = 0
+        self._until_ns = 0  # to which it was to be played
+        self._reached_ns = 0  # where it is: news stop it
         self._told: list[VenueNews] = []  # the newest batches, all of one moment
         self._told_ns = 0
 
@@ -87,6 +89,7 @@ class PaperVenue:
         """Plays on to `until_ns`, or to the first moment with news of our orders."""
         self._until_ns = until_ns
         heard_ns, events = self.market.run(until_ns)
+        self._reached_ns = heard_ns
         news: list[VenueNews] = []
         for event in events:
             if isinstance(event, FillEvent):
@@ -126,11 +129,13 @@ class PaperVenue:
         noted, self._note = self._note, lambda _line: None
         try:
             for line in lines:
-                while self._batches < line["batches"] or self._until_ns < line["until"]:
+                while self._batches < line["batches"]:
                     before = (self._batches, self._until_ns)
                     self.run(int(line["until"]))
                     if before == (self._batches, self._until_ns):
                         raise ValueError(f"at {line['t']} the venue had news that this market does not give")
+                while self._reached_ns < min(int(line["until"]), int(line["t"])):
+                    self.run(min(int(line["until"]), int(line["t"])))
                 if line["intent"] is not None:
                     intent = OrderIntent.from_dict(line["intent"])
                     obey = self.submit if intent.action == "new" else self.cancel

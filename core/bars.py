@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.bulk import made
 from core.contracts import OHLCVBar
 from core.errors import DataError
 
@@ -100,3 +103,11 @@ class Bars:
             float(self.close[k]),
             float(self.volume[k]),
         )
+
+
+def each_bar(bars: Bars, at_once: int = 512) -> Iterator[OHLCVBar]:
+    """`bars.bar(k)` for each k: made some at a time, which takes a fraction of the time. The bars have been checked."""
+    for first in range(0, len(bars), at_once):
+        part = bars[first : first + at_once]
+        columns = {name: getattr(part, name).tolist() for name in COLUMNS}
+        yield from made(OHLCVBar, len(part), symbol=repeat(bars.symbol), **columns)

@@ -62,6 +62,10 @@ class GroupBus(BusProto, Protocol):
         """What groups gave up of a topic, oldest first."""
         ...
 
+    async def next_epoch(self, name: str, above: int = 0) -> int:
+        """A number for a process that begins: above all that were given under this name, and above `above`."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -130,6 +134,7 @@ class InMemoryBus:
         self._groups: dict[str, list[Group]] = {}  # by topic
         self._dead: dict[str, list[DeadLetter]] = {}
         self._known: dict[str, None] = {}  # message ids, oldest first
+        self._epochs: dict[str, int] = {}
         self._numbered = 0
         self._closed = False
         self.spilled = 0  # messages put in front of a subscriber that was stuck
@@ -187,6 +192,11 @@ class InMemoryBus:
     async def dead_letters(self, topic: str) -> list[DeadLetter]:
         """What groups gave up of a topic, oldest first."""
         return list(self._dead.get(topic, ()))
+
+    async def next_epoch(self, name: str, above: int = 0) -> int:
+        """A number for whoever begins: above all that were given under this name, and above `above`."""
+        self._epochs[name] = max(self._epochs.get(name, 0), above) + 1
+        return self._epochs[name]
 
     def backlog(self, topic: str) -> list[int]:
         """How many messages are in front of each subscriber, then of each group of a topic, oldest first."""

@@ -35,7 +35,7 @@ from core.bus_groups import DeadLetter, order_key
 from core.bus_inbox import Inbox
 from core.bus_redis_group import GroupSettings, RedisConsumer
 from core.bus_redis_link import Address, BusError, Link
-from core.bus_redis_scripts import PUBLISH_AGAIN, PUBLISH_ONCE, TEND
+from core.bus_redis_scripts import NEXT_EPOCH, PUBLISH_AGAIN, PUBLISH_ONCE, TEND
 from core.bus_redis_tape import Tape
 from core.errors import ConfigError
 
@@ -159,7 +159,11 @@ class RedisStreamBus:
         return Subscription(inbox, lambda _topic, data: codec.from_json(data), self._leave)
 
     def consume(self, group: str, *topics: str, consumer: str | None = None) -> RedisConsumer:
-        """A consumer of a group; a new group starts at the beginning of what is kept. Names must differ."""
+        """A consumer of a group; a new group starts at the beginning of what is kept. Names must differ.
+
+        A name may end in `#` and an epoch: `risk#7` takes over from `risk#6` and all before it without waiting for
+        the end of their leases, and these get nothing more to read while it is there, dead or only held up.
+        """
         self._must_be_open(topics)
         name = consumer if consumer is not None else f"{self._name}-{next(self._consumers_made)}"
         made = RedisConsumer(
@@ -172,6 +176,15 @@ class RedisStreamBus:
         """What groups gave up of a topic, oldest first."""
         entries = await self._answer(topic, self._link.send("XRANGE", f"{self._prefix}:dead:{topic}", "-", "+"))
         return [codec.from_dict(DeadLetter, codec.from_json(fields[1])) for _, fields in entries]
+
+    async def next_epoch(self, name: str, above: int = 0) -> int:
+        """A number for a process that begins: above all that were given under this name, and above `above`.
+
+        `above` is what its journal knows: a server that has lost its data must not begin anew. One that is asked for
+        twice, because an answer was lost, leaves a gap.
+        """
+        epoch = await self._answer("", self._link.send("EVAL", NEXT_EPOCH, 1, f"{self._prefix}:epoch:{name}", above))
+        return int(epoch)
 
     async def behind(self, topic: str) -> int:
         """How many messages of a topic the slowest group has not finished."""

@@ -21,7 +21,9 @@ from core.bus_redis_scripts import GIVE_UP, LEASE, RELEASE
 PREFETCH: Final = 64  # messages at a consumer: what it may get again after a crash
 CLAIM_AT_ONCE: Final = 100
 LEASE_LOOKS: Final = 4  # in the time of a lease
+READS_ON_S: Final = 0.05  # an answer that was on its way
 GRACE_S: Final = 5.0
+TURNS: Final = 4  # of the event loop: a reader wakes, its handler sends, the sender writes
 LEAVE_S: Final = 1.0
 
 
@@ -186,11 +188,14 @@ class RedisConsumer:
         if answers is None:
             self._look_back = True
             return
+        if any(not isinstance(answer, Exception) and answer[2] for answer in answers):
+            # Who has been replaced may read on until it looks at its lease; what it got by then is claimed, in order.
+            await asyncio.sleep(settings.lease_s / LEASE_LOOKS + READS_ON_S)
         look_back, self._look_back = self._look_back, False
         for topic, answer in zip(self.topics, answers, strict=True):
             if isinstance(answer, Exception):
                 raise BusError(f"group {self.group}: the server refuses: {answer}")
-            surplus, mine = answer
+            surplus, mine, _ = answer
             if not await self._hold(topic, mine, look_back):
                 self._look_back = True
                 return
@@ -282,6 +287,8 @@ class RedisConsumer:
             share = self._shares[name.decode()]
             for position, fields in entries:
                 self._arrived(share, position, fields, attempt=1)
+        for _ in range(TURNS):  # who waits for these goes first, and what follows from them leaves: then more is read
+            await asyncio.sleep(0)
 
     async def _refused(self, error: Exception) -> bool:
         """Whether it can go on: the stream was removed by hand, or the server came back without it."""

@@ -46,13 +46,32 @@ end
 return behind
 """
 
+NEXT_EPOCH: Final = """
+-- KEYS the counter; ARGV a number to stay above
+local epoch = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(ARGV[1])) + 1
+redis.call('SET', KEYS[1], string.format('%d', epoch))
+return epoch
+"""
+
 LEASE: Final = """
 -- Keep the leases that I have, take free ones up to a fair share. KEYS members, leases; ARGV me, ms, partitions
+-- Of members whose names differ only in the number behind '#', the highest replaces the others.
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
 local me, until_ms, partitions = ARGV[1], now + ARGV[2], tonumber(ARGV[3])
-redis.call('ZADD', KEYS[1], until_ms, me)
+local my_name, my_epoch = string.match(me, '^(.*)#(%d+)$')
+local function epoch_of(other)
+  local name, epoch = string.match(other, '^(.*)#(%d+)$')
+  if my_name and name == my_name then return tonumber(epoch) end
+end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local replaced = 0
+for _, other in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local epoch = epoch_of(other)
+  if epoch and epoch > tonumber(my_epoch) then return {0, {}, 0} end
+  if epoch and epoch < tonumber(my_epoch) then replaced = replaced + redis.call('ZREM', KEYS[1], other) end
+end
+redis.call('ZADD', KEYS[1], until_ms, me)
 local share = math.ceil(partitions / redis.call('ZCARD', KEYS[1]))
 local mine, free = {}, {}
 for p = 0, partitions - 1 do
@@ -61,6 +80,8 @@ for p = 0, partitions - 1 do
   if lease then
     local e, o = string.match(lease, '^(%d+) (.*)$')
     ends, owner = tonumber(e), o
+    local epoch = epoch_of(o)
+    if epoch and epoch < tonumber(my_epoch) then ends = 0 end
   end
   if owner == me then mine[#mine + 1] = p
   elseif ends <= now then free[#free + 1] = p end
@@ -70,7 +91,7 @@ for _, p in ipairs(free) do
   if #mine < share then mine[#mine + 1] = p end
 end
 for _, p in ipairs(mine) do redis.call('HSET', KEYS[2], p, string.format('%d', until_ms) .. ' ' .. me) end
-return {surplus, mine}
+return {surplus, mine, replaced}
 """
 
 RELEASE: Final = """

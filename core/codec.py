@@ -14,11 +14,16 @@ from core.errors import nearest
 T = TypeVar("T")
 
 
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder = msgspec.json.Decoder()
+
+
 @cache
-def _fields(kind: Any) -> dict[str, bool]:
-    """Field name -> whether it is a plain float, for which JSON null reads as NaN."""
+def _fields(kind: Any) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The names of all fields, and of those that are plain floats, for which JSON null reads as NaN."""
     hints = get_type_hints(kind)
-    return {field.name: hints[field.name] is float for field in dataclasses.fields(kind)}
+    names = [field.name for field in dataclasses.fields(kind)]
+    return frozenset(names), tuple(name for name in names if hints[name] is float)
 
 
 def to_dict(contract: object) -> dict[str, Any]:
@@ -35,25 +40,27 @@ def from_dict(kind: type[T], data: dict[str, Any]) -> T:
     """
     if not isinstance(data, dict):
         raise ValueError(f"{kind.__name__} is made from a dictionary, was {type(data).__name__}")
-    known = _fields(kind)  # type: ignore[arg-type]
-    for name in data:
-        if name not in known:
-            raise ValueError(f"{kind.__name__} has no field {name!r}: {nearest(str(name), known)}")
-    filled = {name: math.nan if value is None and known[name] else value for name, value in data.items()}
+    known, floats = _fields(kind)  # type: ignore[arg-type]
+    if not known.issuperset(data):
+        name = next(name for name in data if name not in known)
+        raise ValueError(f"{kind.__name__} has no field {name!r}: {nearest(str(name), known)}")
+    empty = [name for name in floats if data.get(name, 0.0) is None]
+    if empty:
+        data = {**data, **dict.fromkeys(empty, math.nan)}
     try:
-        return msgspec.convert(filled, kind)
+        return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         raise ValueError(f"{kind.__name__}: {error}") from error
 
 
 def to_json(value: object) -> bytes:
     """Compact JSON with sorted keys in mappings; the same value gives the same bytes. NaN becomes null."""
-    return msgspec.json.encode(value, order="deterministic")
+    return _encoder.encode(value)
 
 
 def from_json(line: bytes | str) -> Any:
     """Raises ValueError where the text is not JSON."""
     try:
-        return msgspec.json.decode(line)
+        return _decoder.decode(line)
     except msgspec.DecodeError as error:
         raise ValueError(f"not JSON: {error}") from error

@@ -18,6 +18,8 @@ Liquidity = Literal["maker", "taker"]
 CloseReason = Literal["filled", "cancelled", "expired", "rejected"]
 
 SIDES: tuple[Side, ...] = ("buy", "sell")
+TYPES: tuple[OrderType, ...] = ("limit", "market")
+ACTIONS: tuple[Literal["new", "cancel"], ...] = ("new", "cancel")
 
 
 def sign(side: Side) -> int:
@@ -68,8 +70,8 @@ class OrderIntent(Contract):
         checks.named("symbol", self.symbol)
         checks.not_negative("ts_local_ns", self.ts_local_ns)
         checks.one_of("side", self.side, SIDES)
-        checks.one_of("type", self.type, ("limit", "market"))
-        checks.one_of("action", self.action, ("new", "cancel"))
+        checks.one_of("type", self.type, TYPES)
+        checks.one_of("action", self.action, ACTIONS)
         checks.positive("qty", self.qty)
         if self.limit_price is not None:
             checks.positive("limit_price", self.limit_price)

@@ -15,6 +15,8 @@ REPORT: Final = "exec.report"
 ASK: Final = "orders.ask"
 KILL: Final = "ctl.kill"
 CLOCK: Final = "ctl.clock"
+EPOCH: Final = "ctl.epoch"
+REARM: Final = "ctl.rearm"
 
 
 def trades(symbol: str) -> str:

@@ -130,6 +130,7 @@ class RuleExecutor(BaseExecutor):
         self.defaults = defaults
         self._planned = 0
         self._machines: dict[str, ParentOrder] = {}
+        self._read: tuple[str, Any] = ("", None)  # the parameters last read, as text, and what they said
         self.params(ExecutionAlgorithm(self.algo_type, "-", "buy", 1.0, 60))  # refuses wrong defaults here and now
 
     @staticmethod
@@ -146,7 +147,10 @@ class RuleExecutor(BaseExecutor):
 
         Raises ValueError naming the parameter, with the valid names where it is unknown.
         """
-        return read(self.params_type, self.algo_type, self.defaults, algo.params)
+        text = repr(algo.params)
+        if self._read[0] != text:
+            self._read = text, read(self.params_type, self.algo_type, self.defaults, algo.params)
+        return self._read[1]
 
     def start(
         self,

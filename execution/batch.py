@@ -1,7 +1,7 @@
 """The batch driver: many parents over the bars of one venue, each alone in its own market, compiled by numba.
 
 Compiled are the very kernels that the machine calls (`execution.kernel.KERNELS`) and the loop of
-`execution.batch_loop`. Commands (number, time, lots, limit ticks, cancels) and the lots of every fill are exactly those
+`execution.batch_desk`. Commands (number, time, lots, limit ticks, cancels) and the lots of every fill are exactly those
 of `execution.desk.Desk`; prices agree to 1e-9 of their value. Parents, and venues, that the loop does not cover are
 played by the machine, one by one, with output of the same form: executors with a rule or plan of their own, slippage
 models without the power-law memory, grids too fine for 64 bits. Without numba the machine plays them all.
@@ -11,115 +11,163 @@ This is the only file that knows numba, and it is imported by the first run that
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core import codec, ids
 from core.contracts import FillEvent, OrderClosed, OrderIntent, RiskDecision, Side
-from execution.base import BaseExecutor, RuleExecutor
-from execution.batch_loop import CANCELLED, COMPLETED, FAILED, STATES, play_from
+from execution.base import BaseExecutor
+from execution.batch_act import CANCELLED, COMPLETED, FAILED, STATES
+from execution.batch_cache import forgiving
+from execution.batch_desk import EVERY, Run, run
+from execution.batch_intake import Handed, Job, Jobs, Setting, execution_id, executor_of, hand_over
 from execution.batch_market import LEFT
-from execution.batch_pack import Handed, enlarged, is_loop_parent, is_loop_venue, packed, plain
+from execution.batch_pack import Ground, enlarged, ground, is_loop_venue, packed, plain
+from execution.batch_plans import Profiles, intake
 from execution.batch_tables import Fill, Order, Seat, Tables, dtype_of, records, written
-from execution.contracts import ExecutionAlgorithm, ExecutionReport
+from execution.contracts import ExecutionReport
 from execution.desk import Desk, Worked
-from execution.executors import executor as make_executor
-from execution.executors import work
 from execution.filters import below_minimum
-from execution.kernel import KERNELS
+from execution.kernel import KERNELS, SUMMING
 from execution.parent import ParentOrder
 from execution.plan import Plan
 from execution.progress import ended_with
 from execution.venue import Venue
 
+if TYPE_CHECKING:
+    import polars as pl
+
 Engine = Literal["compiled", "loop", "machine"]
 Columns = Mapping[str, NDArray[Any]]
-PlayFrom = Callable[[int, Tables], int]
 F = TypeVar("F", bound=Callable[..., Any])
-STRATEGY: Final = "batch"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A parent to play. `executor` None: that of the algorithm, with what the venue knows.
-
-    `execution_id` "": derived from the rest, so that a parent plays alike wherever it stands in the batch.
-    """
-
-    algo: ExecutionAlgorithm
-    start_ns: int
-    executor: BaseExecutor | None = None
-    execution_id: str = ""
+Keep = Literal["all", "parents"]
+BLOCK: Final = 4096  # parents at a time
+STATUS: Final = np.array([state.value for state in STATES])
+__all__ = ["Batch", "Engine", "Job", "Jobs", "Setting", "compiled", "compiled_function", "play", "play_in_blocks"]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What came of a batch, as columns of equal length; `polars.DataFrame(batch.children)` makes a frame.
+    """What came of a batch, as columns of equal length; `frames` gives them as frames of polars.
 
     children  parent, number, action ("new" or "cancel"), ts_ns, bar (the last one known, -1: none), slice_idx, lots
               (a cancel's: those that may still fill), limit_ticks (0: a market order), marketable
     fills     parent, child, ts_ns, bar, lots, price, maker
-    parents   execution_id, status, quantity and filled (lots), avg_price (NaN: no fill), arrival_price, end_ns (-1: it
-              still runs), reason ("" where nothing is left), looped (False: played by the machine)
+    parents   execution_id, status, quantity and filled (lots), avg_price (NaN: no fill), arrival_price, slippage_bps
+              (of the arrival price, positive is worse; NaN: no fill), children and fills (their numbers), end_ns (-1:
+              it still runs), reason ("" where nothing is left), looped (False: played by the machine)
 
-    Rows of `children` and `fills` are in the order of parents and, within one, of time.
+    Rows of `children` and `fills` are in the order of parents and, within one, of time. `parent` counts from `first`.
     """
 
     children: Columns
     fills: Columns
     parents: Columns
-    _venue: Venue = field(repr=False)
-    _jobs: Sequence[Job] = field(repr=False)
+    first: int = 0
+    _venue: Venue = field(repr=False, kw_only=True)
+    _jobs: Jobs = field(repr=False, kw_only=True)
 
     def reports(self, parents: Iterable[int] | None = None) -> list[ExecutionReport]:
         """Full reports of some parents, or of all: played again by the machine, one by one."""
-        numbers = range(len(self._jobs)) if parents is None else parents
-        return [_reported(self._venue, _hand_over(self._venue, self._jobs[number])) for number in numbers]
+        numbers = range(self.first, self.first + len(self._jobs)) if parents is None else parents
+        jobs, venue = self._jobs, self._venue
+        executors = [executor_of(venue, setting) for setting in jobs.settings]
+        return [
+            _reported(venue, hand_over(venue, jobs[at], executors[jobs.setting[at]]))
+            for at in (number - self.first for number in numbers)
+        ]
+
+    def frames(self) -> dict[str, pl.DataFrame]:
+        """`children`, `fills` and `parents` as frames."""
+        import polars as pl
+
+        parts = {"children": self.children, "fills": self.fills, "parents": self.parents}
+        return {name: pl.DataFrame(dict(part)) for name, part in parts.items()}
 
 
-def play(venue: Venue, jobs: Sequence[Job], *, engine: Engine = "compiled") -> Batch:
+def play(
+    venue: Venue, jobs: Sequence[Job] | Jobs, *, engine: Engine = "compiled", workers: int = 1, keep: Keep = "all"
+) -> Batch:
     """Plays every parent from its start to its end, or to that of the bars.
 
     engine: `compiled`; `loop`, the same as plain Python; `machine`, one parent after the other. Without numba
-    `compiled` is `machine`.
+    `compiled` is `machine`. workers: threads; the answer is the same, bit for bit, and in the same order. keep:
+    `parents` leaves `children` and `fills` empty, so that memory does not grow with them.
 
     Raises ValueError naming the job where its algorithm refuses it.
     """
-    handed = handed_over(venue, jobs)
-    log = _Log(handed)
-    loop = compiled() if engine == "compiled" else play_from if engine == "loop" else None
-    if loop is not None and handed and is_loop_venue(venue):
-        log.by_loop(venue, loop, compiled=engine == "compiled")
-    for number, outcome in enumerate(log.outcomes):
-        if outcome is None:
-            log.by_machine(venue, number)
-    return log.batch(venue, jobs)
+    whole = jobs if isinstance(jobs, Jobs) else Jobs.one_by_one(jobs)
+    blocks = list(play_in_blocks(venue, whole, engine=engine, workers=workers, keep=keep))
+    if len(blocks) == 1:
+        return blocks[0]
+    children, fills, parents = (
+        _end_to_end([getattr(block, part) for block in blocks]) for part in ("children", "fills", "parents")
+    )
+    executors = [executor_of(venue, setting) for setting in whole.settings]
+    return Batch(children, fills, _Parents(whole, executors, parents), _venue=venue, _jobs=whole)
 
 
-def handed_over(venue: Venue, jobs: Sequence[Job]) -> list[Handed]:
-    """The parents at their start. Raises ValueError naming the job where its algorithm refuses it."""
-    handed = []
-    for number, job in enumerate(jobs):
-        try:
-            handed.append(_hand_over(venue, job))
-        except ValueError as error:
-            raise ValueError(f"job {number}: {error}") from error
-    return handed
+def play_in_blocks(
+    venue: Venue,
+    jobs: Sequence[Job] | Jobs,
+    *,
+    engine: Engine = "compiled",
+    workers: int = 1,
+    keep: Keep = "all",
+    block: int = BLOCK,
+) -> Iterator[Batch]:
+    """`play`, so many parents at a time and in their order: what came of a block may be dropped before the next.
+
+    At most `workers` blocks more than the one that is handed out are in memory. No parents: one empty block.
+    """
+    columns = jobs if isinstance(jobs, Jobs) else Jobs.one_by_one(jobs)
+    loop = compiled() if engine == "compiled" else run if engine == "loop" else None
+    shared = ground(venue) if loop is not None and len(columns) and is_loop_venue(venue) else None
+
+    profiles: Profiles = {}
+
+    def one(first: int) -> Batch:
+        log = _Log(venue, columns[first : first + block], first, profiles)
+        if shared is not None and loop is not None:
+            log.by_loop(shared, loop, compiled=engine == "compiled")
+        log.by_machine()
+        return log.batch(keep)
+
+    firsts = range(0, max(1, len(columns)), block)
+    if workers == 1:
+        yield from map(one, firsts)
+        return
+    with ThreadPoolExecutor(workers) as threads:
+        waiting: deque[Future[Batch]] = deque()
+        for first in firsts:
+            waiting.append(threads.submit(one, first))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _end_to_end(parts: Sequence[Columns]) -> Columns:
+    """The same columns, one block behind the other; ids are still to be made."""
+    names = [name for name in parts[0] if name != "execution_id"]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
 @cache
-def compiled() -> PlayFrom | None:
+def compiled() -> Run | None:
     """The loop as machine code; None where there is no numba."""
-    return _compile(play_from, Tables, Plan, ParentOrder)
+    return _compile(run, Tables, Plan, ParentOrder)
 
 
 @cache
@@ -143,40 +191,73 @@ def _compile(function: F, *types: type) -> F | None:
         return None
     njit: Any = numba.njit  # its own types do not know all of its options
     kernels = _called_by(function)
+    apart = _apart(function)
     for kernel in kernels - _REGISTERED:
-        register_jitable(_nrt=False)(kernel)
+        order = ANY_ORDER if kernel in SUMMING else False
+        register_jitable(_nrt=False, forceinline=kernel not in apart, fastmath=order)(kernel)
     _REGISTERED.update(kernels)
     code: Any = function
     named = FunctionType(code.__code__, code.__globals__, code.__name__, code.__defaults__)
-    named.__qualname__ = f"{code.__name__}_{_digest({function, *kernels, *types})}"
+    named.__qualname__ = f"{code.__name__}_{_digest({function, *kernels, *types, _compile})}"
     try:
-        fast: F = njit(cache=True, _nrt=False)(named)
+        fast: F = forgiving(njit(cache=True, nogil=True, _nrt=False)(named))
     except RuntimeError:  # no such folder
-        fast = njit(_nrt=False)(named)
+        fast = njit(nogil=True, _nrt=False)(named)
     return fast
 
 
+MOST_COPIED: Final = 8000  # bytes of Python code, in all copies of a kernel but one
+ANY_ORDER: Final = {"reassoc", "contract", "nsz"}  # not a number stays what it is
 _REGISTERED: Final[set[Callable[..., Any]]] = set()
+
+
+def _apart(function: Callable[..., Any]) -> set[Callable[..., Any]]:
+    """The kernels that stay functions of their own: copies of them wherever they are called would make too much code.
+
+    A call hands over a game of a hundred words and costs more than most kernels do; copies of them all would make 35
+    times the code.
+    """
+    calls = {one: tuple(_calls(one)) for one in (function, *_called_by(function))}
+    sites = Counter(called for named in calls.values() for called in named)
+    sizes: dict[Callable[..., Any], int] = {}
+    apart: set[Callable[..., Any]] = set()
+
+    def measure(one: Any) -> int:
+        """Size with all that goes into it; 0 for what stays apart."""
+        if one not in sizes:
+            sizes[one] = len(one.__code__.co_code) + sum(measure(called) for called in calls[one])
+            if (sites[one] - 1) * sizes[one] > MOST_COPIED:
+                apart.add(one)
+        return 0 if one in apart else sizes[one]
+
+    measure(function)
+    return apart
 
 
 def _called_by(function: Callable[..., Any]) -> set[Callable[..., Any]]:
     """The kernels that a function calls, and that those call."""
-    known = set(KERNELS)
     found: set[Callable[..., Any]] = set()
-    waiting: list[Any] = [function]
+    waiting = [function]
     while waiting:
-        one = waiting.pop()
-        names = one.__code__.co_names
-        values = [one.__globals__[name] for name in names if name in one.__globals__]
-        for value in list(values):
-            if isinstance(value, ModuleType):
-                values += [getattr(value, name) for name in names if hasattr(value, name)]
-            elif isinstance(value, tuple):
-                values += value
-        new = {value for value in values if isinstance(value, FunctionType)} & (known - found)
+        new = set(_calls(waiting.pop())) - found
         found |= new
         waiting += new
     return found
+
+
+def _calls(function: Any) -> Iterator[Callable[..., Any]]:
+    """The kernels that a function names, each as often as it names it."""
+    known = set(KERNELS)
+    module: Any = None
+    for step in dis.get_instructions(function):
+        value: Any = None
+        if step.opname == "LOAD_GLOBAL":
+            value = function.__globals__.get(step.argval)
+        elif module is not None:
+            value = getattr(module, str(step.argval), None)
+        module = value if isinstance(value, ModuleType) else None
+        found = value if isinstance(value, tuple) else (value,)
+        yield from (one for one in found if isinstance(one, FunctionType) and one in known)
 
 
 def _digest(sources: set[Any]) -> str:
@@ -188,129 +269,144 @@ def _digest(sources: set[Any]) -> str:
 # ---- what came of it
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    status: str
-    filled: int
-    end_ns: int | None
-    reason: str | None
-    looped: bool
-
-
 class _Log:
-    """The rows that parents have written, whoever played them."""
+    """What parents have written, whoever played them."""
 
-    def __init__(self, handed: Sequence[Handed]) -> None:
-        self.handed = handed
-        self.outcomes: list[_Outcome | None] = [None] * len(handed)
+    def __init__(self, venue: Venue, jobs: Jobs, first: int, profiles: Profiles) -> None:
+        count = len(jobs)
+        self._venue, self._jobs, self._first = venue, jobs, first
+        self._taken = intake(venue, jobs, first, profiles)
         self._orders: list[NDArray[np.void]] = []
         self._fills: list[NDArray[np.void]] = []
+        self._played = np.zeros(count, np.bool_)  # by the loop
+        self._status = np.full(count, "running", "<U9")
+        self._filled = np.zeros(count, np.int64)
+        self._end_ns = np.full(count, -1)
+        self._reasons: dict[int, str] = {}
 
-    def by_loop(self, venue: Venue, loop: PlayFrom, *, compiled: bool) -> None:
+    def by_loop(self, shared: Ground, loop: Run, *, compiled: bool) -> None:
         """Plays what the loop covers, and doubles the tables as often as it needs."""
-        numbers = [number for number, one in enumerate(self.handed) if is_loop_parent(one.worked, venue)]
-        tables = packed(venue, [self.handed[number] for number in numbers])
+        numbers = np.flatnonzero(self._taken.looped)
+        if len(numbers) == 0:
+            return
+        tables = packed(shared, self._taken, numbers)
         if not compiled:
             tables = plain(tables)
-        done = loop(0, tables)
+        done = loop(EVERY, 0, 0, 0, tables)
         while done < len(numbers):
             tables = enlarged(tables, done)
-            done = loop(done, tables)
+            done = loop(EVERY, done, 0, 0, tables)
         seats = written(Seat, tables.seats, len(numbers))
-        orders = written(Order, tables.orders, int(seats["commands"][-1]) if numbers else 0)
-        fills = written(Fill, tables.fills, int(seats["fills"][-1]) if numbers else 0)
+        orders = written(Order, tables.orders, int(seats["commands"][-1]))
+        fills = written(Fill, tables.fills, int(seats["fills"][-1]))
         for table, kept in ((orders, self._orders), (fills, self._fills)):
-            table["parent"] = np.array(numbers, np.int64)[table["parent"]]
+            if len(numbers) < len(self._jobs):
+                table["parent"] = numbers[table["parent"]]
             kept.append(table)
-        for number, seat in zip(numbers, seats, strict=True):
-            if seat["full"] != LEFT:
-                self.outcomes[number] = self._outcome(venue, number, seat)
+        here = seats["full"] != LEFT
+        numbers, seats = numbers[here], seats[here]
+        self._played[numbers] = True
+        self._filled[numbers] = seats["filled"]
+        ended = seats["state"] >= COMPLETED
+        self._status[numbers] = np.where(ended, STATUS[seats["state"]], "running")
+        self._end_ns[numbers] = np.where(ended, seats["ended_ns"], -1)
+        for at in np.flatnonzero((seats["state"] == CANCELLED) | (seats["state"] == FAILED)).tolist():
+            self._reasons[int(numbers[at])] = self._reason(int(numbers[at]), seats[at])
 
-    def _outcome(self, venue: Venue, number: int, seat: np.void) -> _Outcome:
-        plan, state, filled = self.handed[number].order.plan, int(seat["state"]), int(seat["filled"])
-        reason = None
-        if state == CANCELLED:
-            reason = ended_with(plan.quantity - filled, plan.min_lots, venue.instrument)
-        elif state == FAILED:
-            qty = venue.instrument.qty(int(seat["refused_lots"]))
-            reason = f"rejected by the venue: {below_minimum(venue.instrument, qty, float(seat['refused_near']))}"
-        ended = state >= COMPLETED
-        status = STATES[state].value if ended else "running"
-        return _Outcome(status, filled, int(seat["ended_ns"]) if ended else None, reason, looped=True)
+    def _reason(self, number: int, seat: np.void) -> str:
+        instrument, plan = self._venue.instrument, self._taken.plans[number]
+        if seat["state"] == CANCELLED:
+            return ended_with(int(plan["quantity"] - seat["filled"]), int(plan["min_lots"]), instrument)
+        qty = instrument.qty(int(seat["refused_lots"]))
+        return f"rejected by the venue: {below_minimum(instrument, qty, float(seat['refused_near']))}"
 
-    def by_machine(self, venue: Venue, number: int) -> None:
-        recorder = _Recorder(number, self.handed[number].worked, venue)
-        report = _reported(venue, self.handed[number], recorder)
-        self._orders.append(records(Order, recorder.orders))
-        self._fills.append(records(Fill, recorder.fills))
-        filled = sum(fill.lots for fill in recorder.fills)
-        reason = None if report.status == "completed" else report.unfilled_reason
-        self.outcomes[number] = _Outcome(report.status, filled, report.end_ts_ns, reason, looped=False)
+    def by_machine(self) -> None:
+        """Plays the others, one by one."""
+        for number in np.flatnonzero(~self._played).tolist():
+            handed = self._taken.at_start(self._venue, number)
+            recorder = _Recorder(number, handed.worked, self._venue)
+            report = _reported(self._venue, handed, recorder)
+            self._orders.append(records(Order, recorder.orders))
+            self._fills.append(records(Fill, recorder.fills))
+            self._status[number] = report.status
+            self._filled[number] = sum(fill.lots for fill in recorder.fills)
+            self._end_ns[number] = -1 if report.end_ts_ns is None else report.end_ts_ns
+            if report.status != "completed" and report.unfilled_reason:
+                self._reasons[number] = report.unfilled_reason
 
-    def batch(self, venue: Venue, jobs: Sequence[Job]) -> Batch:
+    def batch(self, keep: Keep) -> Batch:
         orders, fills = _in_order(self._orders, Order), _in_order(self._fills, Fill)
-        outcomes = [outcome for outcome in self.outcomes if outcome is not None]
-        count = len(outcomes)
-        filled = np.array([outcome.filled for outcome in outcomes], np.int64)
-        money = np.bincount(fills["parent"], fills["price"] * fills["lots"], minlength=count)
-        average = np.divide(money, filled, out=np.full(count, np.nan), where=filled > 0)
-        seen = np.array([one.seen_bar for one in self.handed], np.int64)
-        close_ns = venue.bars.ts_close_ns
-        children = {name: orders[name] for name in ("parent", "number")}
+        parents = self._parents(orders, fills)
+        if keep == "parents":
+            orders, fills = orders[:0], fills[:0]
+        children = {"parent": orders["parent"] + self._first, "number": orders["number"].copy()}
         children["action"] = np.where(orders["cancel"] > 0, "cancel", "new")
-        children["ts_ns"] = orders["ts_ns"]
-        children["bar"] = np.searchsorted(close_ns, orders["ts_ns"], side="right") - 1
-        children |= {name: orders[name] for name in ("slice_idx", "lots", "limit_ticks")}
+        children["ts_ns"] = orders["ts_ns"].copy()
+        children["bar"] = np.searchsorted(self._venue.bars.ts_close_ns, orders["ts_ns"], side="right") - 1
+        children |= {name: orders[name].copy() for name in ("slice_idx", "lots", "limit_ticks")}
         children["marketable"] = orders["marketable"] > 0
-        parents = {
-            "execution_id": np.array([one.execution_id for one in self.handed], np.str_),
-            "status": np.array([outcome.status for outcome in outcomes], np.str_),
-            "quantity": np.array([one.lots(venue.instrument) for one in self.handed], np.int64),
-            "filled": filled,
-            "avg_price": average,
-            "arrival_price": np.where(seen >= 0, venue.bars.close[np.maximum(seen, 0)], venue.bars.open[0]),
-            "end_ns": np.array([-1 if one.end_ns is None else one.end_ns for one in outcomes], np.int64),
-            "reason": np.array([outcome.reason or "" for outcome in outcomes], np.str_),
-            "looped": np.array([outcome.looped for outcome in outcomes], np.bool_),
-        }
-        traded = {name: fills[name] for name in ("parent", "child", "ts_ns", "bar", "lots", "price")}
+        traded = {name: fills[name].copy() for name in ("parent", "child", "ts_ns", "bar", "lots", "price")}
+        traded["parent"] += self._first
         traded["maker"] = fills["maker"] > 0
-        return Batch(children, traded, parents, venue, tuple(jobs))
+        return Batch(children, traded, parents, self._first, _venue=self._venue, _jobs=self._jobs)
+
+    def _parents(self, orders: NDArray[np.void], fills: NDArray[np.void]) -> Columns:
+        bars, taken, count = self._venue.bars, self._taken, len(self._jobs)
+        seen = taken.briefs["seen_bar"]
+        money = np.bincount(fills["parent"], fills["price"] * fills["lots"], minlength=count)
+        average = np.divide(money, self._filled, out=np.full(count, np.nan), where=self._filled > 0)
+        arrival = np.where(seen >= 0, bars.close[np.maximum(seen, 0)], bars.open[0]) if count else np.zeros(0)
+        reasons = np.full(count, "", object)
+        reasons[list(self._reasons)] = list(self._reasons.values())
+        return _Parents(
+            self._jobs,
+            taken.executors,
+            {
+                "status": self._status,
+                "quantity": taken.plans["quantity"].copy(),
+                "filled": self._filled,
+                "avg_price": average,
+                "arrival_price": arrival,
+                "slippage_bps": 1e4 * self._jobs.side * (average / arrival - 1),
+                "children": np.bincount(orders["parent"], orders["cancel"] == 0, minlength=count).astype(np.int64),
+                "fills": np.bincount(fills["parent"], minlength=count),
+                "end_ns": self._end_ns,
+                "reason": reasons.astype(np.str_),
+                "looped": self._played,
+            },
+        )
+
+
+class _Parents(Mapping[str, NDArray[Any]]):
+    """The columns of the parents; their ids are made for whoever asks for them, which few do of a million."""
+
+    def __init__(self, jobs: Jobs, executors: Sequence[BaseExecutor], columns: Columns) -> None:
+        self._jobs, self._executors, self._columns = jobs, executors, columns
+
+    @cached_property
+    def _ids(self) -> NDArray[np.str_]:
+        places = self._jobs.setting.tolist()
+        return np.array([execution_id(job, self._executors[at]) for job, at in zip(self._jobs, places, strict=True)])
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._ids if name == "execution_id" else self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from ("execution_id", *self._columns)
+
+    def __len__(self) -> int:
+        return 1 + len(self._columns)
 
 
 def _in_order(tables: Sequence[NDArray[np.void]], kind: type) -> NDArray[np.void]:
     """All rows, parents in their order, the rows of each as they were written."""
+    if len(tables) == 1:
+        return tables[0]
     table = np.concatenate(tables) if tables else np.zeros(0, dtype_of(kind))
     return table[np.argsort(table["parent"], kind="stable")]
 
 
-# ---- handing parents over, and the machine for those that the loop does not cover
-
-
-def _hand_over(venue: Venue, job: Job) -> Handed:
-    """The parent as the simulator would start it."""
-    algo, bars = job.algo, venue.bars
-    if len(bars) == 0:
-        raise ValueError(f"the venue of {bars.symbol} has no bars")
-    executor = job.executor
-    if executor is None:
-        executor = make_executor(algo.algo_type, STRATEGY, volumes=venue.volumes, **venue.executor_arguments)
-    execution_id = job.execution_id
-    if not execution_id:
-        seed = executor.seed if isinstance(executor, RuleExecutor) else 0
-        what = f"{job.start_ns} {codec.to_json(algo).decode()}"
-        execution_id = ids.execution_id(seed, executor.strategy_id, what)
-    seen_bar = int(np.searchsorted(bars.ts_close_ns, job.start_ns, side="right")) - 1
-    price = float(bars.close[seen_bar] if seen_bar >= 0 else bars.open[0])
-    worked = work(
-        executor,
-        algo,
-        start_ns=job.start_ns,
-        price=price,
-        execution_id=execution_id,
-        parent_intent_id=execution_id,
-    )
-    return Handed(worked, job.start_ns, seen_bar)
+# ---- the machine, for those that the loop does not cover
 
 
 def _reported(venue: Venue, handed: Handed, recorder: _Recorder | None = None) -> ExecutionReport:

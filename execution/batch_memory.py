@@ -1,47 +1,131 @@
-"""The batch driver's memory of impact: `execution.impact` over the table of nodes.
+"""The batch driver's memory of impact: `execution.impact` over columns of nodes.
 
-It is summed node by node here and by numpy there, so prices agree to 1e-9 and not to the last bit.
+It is summed node by node here and by numpy there, so prices agree to 1e-9 and not to the last bit; therefore the
+compiler may sum in any order, and takes several nodes at once. How much each node forgets over a stretch of volume is
+the same for every parent that rests, or trades, over the same bars: the last such factors stay at hand.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from execution.batch_tables import Game
 from execution.impact import INSTANT, RATES, WEIGHTS, permanent_shift, transient_force
-from execution.kernel import kernel
+from execution.kernel import kernel, summing
 from execution.slippage import power_law
+
+NODES: Final = len(RATES)
+OWN: Final = WEIGHTS / RATES  # what a node adds to a charge for what it has not forgotten
+AT_HAND: Final = 4096  # stretches whose factors are kept, by their last bar
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a market remembers of our trading, shape (nodes,), and factors that hold for whoever trades in it.
+
+    state, now  where each node stands before bar `depth.clock`, and as `depth.asked` opens
+    rests       row k modulo their number: what is kept of each node from the open of bar `rest_from` to that of
+                `rest_to`
+    trades      likewise: the integral of each node's decay over bar `trade_bar`; own: what a unit of force adds there
+    """
+
+    state: Any
+    now: Any
+    rests: Any
+    rest_from: Any
+    rest_to: Any
+    trades: Any
+    trade_bar: Any
+    own: Any
+
+
+def fresh_memory() -> NDArray[np.void]:
+    """The memory of a market in which nobody has traded yet, as one record: a game hands it on as one address."""
+    nodes, rows, table = (np.float64, NODES), (np.int64, AT_HAND), (np.float64, (AT_HAND, NODES))
+    kinds = (nodes, nodes, table, rows, rows, table, rows, (np.float64, AT_HAND))
+    names = (f.name for f in fields(Memory))
+    memory = np.zeros(1, np.dtype([(name, *kind) for name, kind in zip(names, kinds, strict=True)], align=True))
+    for name in ("rest_from", "rest_to", "trade_bar"):
+        memory[name] = -1
+    return memory
+
+
+def plain_memory() -> list[Memory]:
+    """The same as lists, with few rows."""
+    nothing, few = fresh_memory()[0], max(16, NODES)
+    return [Memory(*(nothing[f.name][:few].tolist() for f in fields(Memory)))]
+
+
+@kernel
+def forget(memory: Memory) -> None:
+    """Another market: nobody has traded in it yet."""
+    for at in range(NODES):
+        memory.state[at] = 0.0
 
 
 @kernel
 def displacement(game: Game, k: int) -> float:
     """Where past trading holds the price as bar k opens, as a fraction of price."""
-    depth = game.depth
+    depth, memory = game.depth, game.memory
     if depth.traded > 0 and k != depth.asked:
+        if depth.clock < depth.asked == k - 1:
+            total = rested(memory, memory.now, rest_row(game, k - 1, k))
+        else:
+            total = rested(memory, memory.state, rest_row(game, depth.clock, k))
         depth.asked = k
-        depth.shift = faded(game, max(0.0, game.bars[k].volume_days - game.bars[depth.clock].volume_days))
+        depth.shift = depth.permanent + total
     return depth.shift  # type: ignore[no-any-return]
 
 
-@kernel
-def faded(game: Game, after: float) -> float:
-    """The displacement after so many volume-days of rest; what each node keeps of itself is noted for `settle`."""
+@summing
+def rested(memory: Memory, before: Any, row: int) -> float:
+    """The displacement after a rest, node by node into `now`."""
+    kept = memory.rests[row]
     total = 0.0
-    for at in range(len(game.memory)):
-        node = game.memory[at]
-        node.kept = 1.0 - lost(RATES[at] * after)
-        total += WEIGHTS[at] * node.state * node.kept
-    return game.depth.permanent + total  # type: ignore[no-any-return]
+    for at in range(NODES):
+        memory.now[at] = before[at] * kept[at]
+        total += WEIGHTS[at] * memory.now[at]
+    return total
 
 
 @kernel
+def rest_row(game: Game, first: int, k: int) -> int:
+    """Where the factors stand for a rest from the open of bar `first` to that of bar k."""
+    memory = game.memory
+    row = k % len(memory.own)
+    if memory.rest_from[row] != first or memory.rest_to[row] != k:
+        memory.rest_from[row] = first
+        memory.rest_to[row] = k
+        keep(memory.rests[row], max(0.0, game.bars[k].volume_days - game.bars[first].volume_days))
+    return row
+
+
+@summing
+def keep(kept: Any, volume_days: float) -> None:
+    for at in range(NODES):
+        kept[at] = 1.0 - lost(RATES[at] * volume_days)
+
+
+@summing
 def lost(x: float) -> float:
-    """1 - exp(-x) for x from 0, to 16 digits; most nodes decay so little, or so fast, that it costs no exponential."""
-    if x < 1e-5:
-        return x * (1 - x * (0.5 - x / 6))
-    if x > 40:
-        return 1.0
-    return -math.expm1(-x)
+    """1 - exp(-x) for x from 0, to 15 digits: f(x) = f(x / 2) (2 - f(x / 2)), from the series at x / 64.
+
+    Without a call and without a branch, so that several nodes go through it at once.
+    """
+    t = min(x, 40.0) / 64
+    series = 1 - t / 8 * (1 - t / 9 * (1 - t / 10 * (1 - t / 11 * (1 - t / 12))))
+    f = t * (1 - t / 2 * (1 - t / 3 * (1 - t / 4 * (1 - t / 5 * (1 - t / 6 * (1 - t / 7 * series))))))
+    f = f * (2 - f)
+    f = f * (2 - f)
+    f = f * (2 - f)
+    f = f * (2 - f)
+    f = f * (2 - f)
+    return f * (2 - f)
 
 
 @kernel
@@ -54,29 +138,46 @@ def charge(game: Game, k: int, quantity: float) -> float:
     if math.isnan(bar.volatility):
         return shift + math.copysign(power_law(place.bare, place.exponent, abs(quantity), bar.volume), quantity)
     days = bar.volume / bar.daily_volume
-    settle(game, k)
-    load(game, k, days)
+    row = load(game, k, days)
     part, scale, share = quantity / bar.volume, place.coefficient * bar.volatility, place.permanent_share
     permanent = permanent_shift(part, days, place.exponent, share, scale)
-    own = transient_force(part, place.exponent, share, scale) * depth.own
+    own = transient_force(part, place.exponent, share, scale) * game.memory.own[row]
     return depth.permanent + permanent / 2 + (depth.carried + own) / days  # type: ignore[no-any-return]
 
 
 @kernel
-def load(game: Game, k: int, days: float) -> None:
-    """Two sums over the memory at the open of bar k: what it carries through the bar, what a unit of force adds."""
-    depth = game.depth
-    if depth.loaded == k:
-        return
-    depth.loaded = k
-    carried, own = 0.0, INSTANT * days
-    for at in range(len(game.memory)):
-        node = game.memory[at]
-        node.decayed = lost(RATES[at] * days) / RATES[at]
-        carried += WEIGHTS[at] * node.state * node.decayed
-        own += WEIGHTS[at] * ((days - node.decayed) / RATES[at])
-    depth.carried = carried
-    depth.own = own
+def load(game: Game, k: int, days: float) -> int:
+    """The memory at the open of bar k, and what it carries through the bar; gives back the row of the bar's factors."""
+    depth, memory = game.depth, game.memory
+    row = k % len(memory.own)
+    if memory.trade_bar[row] != k:
+        memory.trade_bar[row] = k
+        memory.own[row] = INSTANT * days + answer(memory.trades[row], days)
+    settle(game, k)
+    if depth.loaded != k:
+        depth.loaded = k
+        depth.carried = carried(memory, row) if depth.traded > 0 else 0.0
+    return row
+
+
+@summing
+def answer(decayed: Any, days: float) -> float:
+    """The integral of each node's decay over a stretch; gives back what a unit of force adds to them in it."""
+    own = 0.0
+    for at in range(NODES):
+        decayed[at] = lost(RATES[at] * days) / RATES[at]
+        own += OWN[at] * (days - decayed[at])
+    return own
+
+
+@summing
+def carried(memory: Memory, row: int) -> float:
+    """What earlier trading adds to the displacement over the bar, times its volume-days."""
+    decayed = memory.trades[row]
+    total = 0.0
+    for at in range(NODES):
+        total += WEIGHTS[at] * memory.state[at] * decayed[at]
+    return total
 
 
 @kernel
@@ -86,28 +187,33 @@ def remember(game: Game, k: int, quantity: float) -> None:
     if place.impact == 0 or math.isnan(bar.volatility):
         return
     part, days = quantity / bar.volume, bar.volume / bar.daily_volume
-    settle(game, k)
-    load(game, k, days)
+    row = load(game, k, days)
     scale, share = place.coefficient * bar.volatility, place.permanent_share
     force = transient_force(part, place.exponent, share, scale)
-    total = 0.0
-    for at in range(len(game.memory)):
-        node = game.memory[at]
-        node.state = node.state * (1.0 - RATES[at] * node.decayed) + force * node.decayed
-        total += WEIGHTS[at] * node.state
     depth.permanent += permanent_shift(part, days, place.exponent, share, scale)
     depth.traded = 1
     depth.clock = k + 1
     depth.asked = k + 1
-    depth.shift = depth.permanent + total
+    depth.shift = depth.permanent + traded(game.memory, row, force)
+
+
+@summing
+def traded(memory: Memory, row: int, force: float) -> float:
+    """The displacement as a stretch of trading ends, node by node into `state`."""
+    decayed = memory.trades[row]
+    total = 0.0
+    for at in range(NODES):
+        memory.state[at] = memory.state[at] * (1.0 - RATES[at] * decayed[at]) + force * decayed[at]
+        total += WEIGHTS[at] * memory.state[at]
+    return total
 
 
 @kernel
 def settle(game: Game, k: int) -> None:
     """Brings the memory to the open of bar k, in which the parent trades or tries to."""
-    depth = game.depth
+    depth, memory = game.depth, game.memory
     if depth.traded > 0 and k > depth.clock:
-        displacement(game, k)  # notes what each node keeps
-        for at in range(len(game.memory)):
-            game.memory[at].state *= game.memory[at].kept
+        displacement(game, k)
+        for at in range(NODES):
+            memory.state[at] = memory.now[at]
         depth.clock = k

@@ -2,69 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from core.instrument import Instrument
-from execution.algorithm import Algorithm
-from execution.batch_loop import RULES
+from execution.batch_memory import fresh_memory, plain_memory
+from execution.batch_plans import EXACT, FITS, Intake
 from execution.batch_tables import (
+    Alarm,
     Bar,
     Brief,
     Depth,
     Fill,
-    Node,
+    Floor,
     Order,
     Place,
     Seat,
-    Slot,
     Tables,
     blank,
+    dtype_of,
     objects,
     records,
 )
 from execution.conditions import running
-from execution.desk import Worked
-from execution.impact import RATES
-from execution.parent import MOST_DOUBLINGS, ParentOrder
-from execution.plan import NS_PER_MS, Plan, View
+from execution.plan import Plan, View
 from execution.slippage import PowerLawSlippageModel
 from execution.venue import Venue
 
-T = TypeVar("T")
-EXACT: Final = 2**53  # below it a float holds every integer
-FITS: Final = 2**62
-SPARE_DRAWS: Final = 64  # a pegged clip that is pulled back draws again
-
-
-@dataclass(frozen=True, slots=True)
-class Handed:
-    """A parent that has been handed over at `now_ns`, when bar `seen_bar` was the last one known."""
-
-    worked: Worked
-    now_ns: int
-    seen_bar: int
-
-    @property
-    def execution_id(self) -> str:
-        worked = self.worked
-        return worked.parent.execution_id if isinstance(worked, ParentOrder) else worked.report().execution_id
-
-    def lots(self, instrument: Instrument) -> int:
-        """The whole quantity."""
-        worked = self.worked
-        return worked.quantity if isinstance(worked, ParentOrder) else instrument.lots(worked.report().total_quantity)
-
-    @property
-    def order(self) -> ParentOrder:
-        """The machine, for parents that have one: those of the loop do."""
-        assert isinstance(self.worked, ParentOrder)
-        return self.worked
+BARS: Final = ("open", "high", "low", "close", "volume")
 
 
 def is_loop_venue(venue: Venue) -> bool:
@@ -82,66 +49,37 @@ def is_loop_venue(venue: Venue) -> bool:
     return bool(known and grids and prices and float(bars.volume.sum()) / float(lot) < FITS)
 
 
-def is_loop_parent(machine: Worked, venue: Venue) -> bool:
-    """Whether the loop plays this parent as the machine would, in a venue that it knows."""
-    if not isinstance(machine, ParentOrder) or machine.instrument != venue.instrument:
-        return False
-    plan, curve, algorithm = machine.plan, machine.curve, machine.algorithm
-    lot, tick = Fraction(venue.instrument.lot), Fraction(venue.instrument.tick)
-    return (
-        algorithm.due in RULES
-        and plan.quantity * lot.numerator < EXACT
-        and plan.limit_ticks * tick.numerator < EXACT
-        and (len(curve.volume) == 0 or curve.volume[-1] < EXACT)
-        and (algorithm.retry_ms << MOST_DOUBLINGS) * NS_PER_MS < FITS
-    )
+class Ground(NamedTuple):
+    """What all parents of a venue share: the record of `Place`, and the bars."""
+
+    places: NDArray[np.void]
+    bars: NDArray[np.void]
 
 
-def packed(venue: Venue, parents: Sequence[Handed], rows: int | None = None) -> Tables:
-    """The tables of these parents, as numpy records. rows: of the logs; None: a few of each parent."""
-    plans = [parent.order.plan for parent in parents]
-    curves = [parent.order.curve for parent in parents]
-    draws = [_draws(parent.order.algorithm, parent.order.plan) for parent in parents]
-    starts, targets, volume, drawn = (
-        _joined(rows)
-        for rows in ([c.starts_ms for c in curves], [c.targets for c in curves], [c.volume for c in curves], draws)
-    )
-    briefs = [
-        Brief(
-            rule=RULES.index(parent.order.algorithm.due),
-            start_ns=parent.order.parent.start_ns,
-            now_ns=parent.now_ns,
-            seen_bar=parent.seen_bar,
-            retries=parent.order.algorithm.retries,
-            retry_ms=parent.order.algorithm.retry_ms,
-            starts_from=starts[1][n],
-            starts_to=starts[1][n + 1],
-            targets_from=targets[1][n],
-            targets_to=targets[1][n + 1],
-            volume_from=volume[1][n],
-            volume_to=volume[1][n + 1],
-            draws_from=drawn[1][n],
-            draws_to=drawn[1][n + 1],
-        )
-        for n, parent in enumerate(parents)
-    ]
-    rows = 64 + 32 * len(parents) if rows is None else rows
+def ground(venue: Venue) -> Ground:
+    return Ground(records(Place, [_place(venue)]), _bars(venue))
+
+
+def packed(shared: Ground, taken: Intake, numbers: NDArray[np.int64], rows: int | None = None) -> Tables:
+    """The tables of some of these parents, as numpy records. rows: of the logs; None: a few of each parent."""
+    rows = 64 + 32 * len(numbers) if rows is None else rows
     return Tables(
-        plans=records(Plan, plans),
-        views=blank(View, len(parents)),
-        briefs=records(Brief, briefs),
-        seats=blank(Seat, len(parents)),
-        depths=blank(Depth, len(parents)),
-        memory=blank(Node, len(RATES)),
-        places=records(Place, [_place(venue)]),
-        bars=_bars(venue),
-        starts=np.array(starts[0], np.int64),
-        targets=np.array(targets[0], np.int64),
-        volume=np.array(volume[0], np.int64),
-        draws=np.array(drawn[0], np.float64),
-        orders=blank(Order, rows),
-        fills=blank(Fill, rows),
-        slots=blank(Slot, rows),
+        plans=taken.plans[numbers],
+        views=blank(View, len(numbers)),
+        briefs=taken.briefs[numbers],
+        seats=blank(Seat, len(numbers)),
+        floors=blank(Floor, 1),
+        depths=blank(Depth, 1),
+        wakes=blank(Alarm, 1),
+        memory=fresh_memory(),
+        places=shared.places,
+        bars=shared.bars,
+        starts=taken.starts.joined(),
+        targets=taken.targets.joined(),
+        volume=taken.volume.joined(),
+        draws=taken.draws.joined(),
+        orders=np.empty(rows, dtype_of(Order)),  # whoever takes a row fills it in
+        fills=np.empty(rows, dtype_of(Fill)),
     )
 
 
@@ -157,26 +95,27 @@ def plain(tables: Tables) -> Tables:
         "bars": Bar,
         "orders": Order,
         "fills": Fill,
-        "slots": Slot,
-        "memory": Node,
+        "floors": Floor,
+        "wakes": Alarm,
     }
     return Tables(
         **{
             name: objects(kinds[name], column) if name in kinds else column.tolist()
             for name, column in tables._asdict().items()
-        }
+            if name != "memory"
+        },
+        memory=plain_memory(),
     )
 
 
 def enlarged(tables: Tables, first: int) -> Tables:
     """The same tables with logs of twice the length, and parent `first`, whose play had no room, as new."""
-    for name, kind in (("views", View), ("seats", Seat), ("depths", Depth)):
+    for name, kind in (("views", View), ("seats", Seat)):
         table = getattr(tables, name)
         table[first] = blank(kind, 1)[0] if isinstance(table, np.ndarray) else kind()
     return tables._replace(
         orders=_doubled(tables.orders, Order),
         fills=_doubled(tables.fills, Fill),
-        slots=_doubled(tables.slots, Slot),
     )
 
 
@@ -184,19 +123,6 @@ def _doubled(table: Any, kind: type) -> Any:
     if not isinstance(table, np.ndarray):
         return table + [kind() for _ in table]
     return np.concatenate((table, np.zeros_like(table)))
-
-
-def _joined(rows: Sequence[Sequence[T]]) -> tuple[list[T], list[int]]:
-    """All rows in one column, and where each begins and ends."""
-    return [value for row in rows for value in row], [0, *accumulate(len(row) for row in rows)]
-
-
-def _draws(algorithm: Algorithm, plan: Plan) -> list[float]:
-    """The draws of as many children as a display with jitter is likely to need."""
-    if plan.jitter_ppm == 0:
-        return []
-    smallest = max(plan.min_lots, plan.display * (1_000_000 - plan.jitter_ppm) // 1_000_000 // plan.levels, 1)
-    return [algorithm.draw(number) for number in range(SPARE_DRAWS + min(10_000, 2 * plan.quantity // smallest))]
 
 
 def _place(venue: Venue) -> Place:
@@ -215,6 +141,8 @@ def _place(venue: Venue) -> Place:
         min_qty=float(instrument.min_qty),
         min_notional=instrument.min_notional,
         multiplier=instrument.multiplier,
+        maker_fee_bps=instrument.maker_fee_bps,
+        taker_fee_bps=instrument.taker_fee_bps,
         max_participation=venue.fills.max_participation,
         touch=int(venue.fills.limit_rule == "touch"),
         impact=int(power is not None),
@@ -227,9 +155,9 @@ def _place(venue: Venue) -> Place:
 
 def _bars(venue: Venue) -> Any:
     bars, conditions = venue.bars, venue.conditions
-    table = blank(Bar, len(bars) + 1)
+    table = np.zeros(len(bars) + 1, dtype_of(Bar))
     table["open_ns"][:-1], table["close_ns"][:-1] = bars.ts_open_ns, bars.ts_close_ns
-    for name in ("open", "high", "low", "close", "volume"):
+    for name in BARS:
         table[name][:-1] = getattr(bars, name)
     table["half"][:-1] = venue.half_spread
     table["tape"][:-1] = running(bars.volume)[1:] / venue.instrument.qty(1)

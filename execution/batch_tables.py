@@ -1,4 +1,4 @@
-"""The tables of the batch driver: one row per parent, bar, order and fill, with the field names of the plan and view.
+"""The tables of the compiled loop: one row per parent, bar, order and fill, with the field names of the plan and view.
 
 Each table is described by a dataclass of plain numbers. The compiled loop reads numpy records made from it, the
 uncompiled one reads the objects themselves: `table.field` means the same in both.
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from execution.plan import Curve
 
 NEVER: Final = -(2**62)  # a time that does not come, or has not been
+NONE: Final = -1  # no row: the end of a list that runs through a table
 _KINDS: Final = {"int": np.int64, "float": np.float64}
 
 
 @dataclass(slots=True, kw_only=True)
 class Place:
-    """What holds for the whole venue: its grids and minima, the fill rules, the impact of trading."""
+    """What holds for the whole venue: its grids, minima and fees, the fill rules, the impact of trading."""
 
     lot: float
     tick: float
@@ -33,6 +34,8 @@ class Place:
     min_qty: float
     min_notional: float
     multiplier: float
+    maker_fee_bps: float
+    taker_fee_bps: float
     max_participation: float
     touch: int
     impact: int  # 1: trading moves the price
@@ -82,7 +85,7 @@ class Brief:
 
 @dataclass(slots=True, kw_only=True)
 class Seat:
-    """Where a parent stands, besides its view: the machine's own state, and the desk's."""
+    """Where a parent stands, besides its view: the machine's own state, and what the desk remembers of it."""
 
     number: int = 0
     state: int = 0
@@ -101,21 +104,69 @@ class Seat:
     refused_lots: int = 0
     refused_near: float = 0.0
     ended_ns: int = NEVER
-    wake_ns: int = NEVER
+    no_data: int = 0  # how often it has paused, and why
+    thin: int = 0
+    wants_ns: int = NEVER  # to be woken
+    wants_all: int = 0  # 1: every market
+    wake_ns: int = NEVER  # will be woken
+    heap: int = NONE  # where its wake stands among those of others
+    seated: int = 0
+    listening: int = 0
+    before: int = NONE  # its neighbours at the desk
+    after: int = NONE
     seen_bar: int = -2
-    commands: int = 0  # rows used so far in the table of orders, and of fills
+    begin_bar: int = 0  # its first
+    arrival: float = 0.0  # the mid when it came, and when it left, `end_bar` being the last bar known
+    end_mid: float = 0.0
+    end_bar: int = -2
+    last_fill: int = NONE  # the bar
+    live_first: int = NONE  # its orders that may still fill, oldest first
+    live_last: int = NONE
+    answer_first: int = NONE  # its orders that the venue has closed at its request, or refused, and nobody has heard of
+    answer_last: int = NONE
+    commands: int = 0  # of a batch: rows used in the log of orders by it and those before it, and in that of fills
     fills: int = 0
-    live: int = 0  # entries in the lists of `Slot`
-    working: int = 0
-    heard: int = 0
-    answers: int = 0
-    answered: int = 0
     full: int = 0  # FULL or LEFT, see `execution.batch_market`
 
 
 @dataclass(slots=True, kw_only=True)
+class Floor:
+    """All that happens in one market: who is there, how far the logs are written, what the account has become."""
+
+    full: int = 0  # FULL or LEFT, see `execution.batch_market`: play stops
+    commands: int = 0
+    fills: int = 0
+    heard: int = 0  # fills that their parents know of
+    bar: int = 0  # the one that is played
+    seated: int = 0
+    first: int = NONE  # the seats taken, in their order
+    last: int = NONE
+    listening: int = 0  # seats that want every market
+    waking: int = 0  # entries in the heap of wakes
+    working: int = 0  # orders in the market: two lists, the best limit first
+    best_buy: int = NONE
+    last_buy: int = NONE
+    best_sell: int = NONE
+    last_sell: int = NONE
+    quoted: int = -2  # the bar at whose close bid and ask are known
+    bid: int = 0
+    ask: int = 0
+    lots: int = 0  # held, and still to be traded by the parents at work, signed
+    to_trade: int = 0
+    cash: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Alarm:
+    """When a seat wants to be woken: an entry of a heap in order of time, then of seats."""
+
+    ts_ns: int = 0
+    number: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
 class Depth:
-    """A parent's own market: what is left of the bar's budget, what it traded, how far that has moved the price."""
+    """The market: what is left of the bar's budget, what we traded in it, how far we have moved the price."""
 
     left: int = 0
     net: int = 0
@@ -141,6 +192,13 @@ class Order:
     lots: int = 0
     limit_ticks: int = 0
     marketable: int = 0
+    scheduled_ns: int = 0
+    seen_bar: int = 0  # the last one known, and bid and ask then, in ticks
+    bid: int = 0
+    ask: int = 0
+    target: int = NONE  # of a request to cancel: the child's row
+    closed_at: int = NONE  # the row of the command that the venue answered with the order's close
+    side: int = 0
     level: int = 0
     filled: int = 0  # as far as the parent has heard
     total: int = -1  # the venue's last word, likewise
@@ -152,7 +210,12 @@ class Order:
     left: int = 0  # in the market
     taken: int = 0
     rested: int = 0
-    fresh: int = 0  # filled and not heard of yet
+    fills: int = 0
+    live_before: int = NONE  # neighbours in the lists of its seat, and of the market
+    live_after: int = NONE
+    answer_after: int = NONE
+    book_before: int = NONE
+    book_after: int = NONE
 
 
 @dataclass(slots=True, kw_only=True)
@@ -164,36 +227,25 @@ class Fill:
     lots: int = 0
     price: float = 0.0
     maker: int = 0
-
-
-@dataclass(slots=True, kw_only=True)
-class Node:
-    """A decaying exponential of the memory of impact: where it stands, and two factors noted for later."""
-
-    state: float = 0.0
-    kept: float = 1.0  # after the last rest that was asked about
-    decayed: float = 0.0  # the integral of its decay over the bar that is loaded
-
-
-@dataclass(slots=True, kw_only=True)
-class Slot:
-    """Four lists of rows of orders, side by side; their lengths stand in the seat."""
-
-    live: int = 0  # those that may still fill, oldest first
-    book: int = 0  # those in the market, the best limit first
-    heard: int = 0  # those with fills of which the parent has not heard
-    answers: int = 0  # those that the venue has closed at the parent's request, or refused
+    row: int = 0  # of the order
+    number: int = 0  # of the order's fills, from 1
+    commands: int = 0  # sent before anybody heard of it
 
 
 class Tables(NamedTuple):
-    """All parents, the bars that they share, and the logs that they write, one parent after the other."""
+    """Parents, the market that they share, and the logs that they write.
+
+    A batch plays parents one after the other, each in a market that is cleared for it; the logs go on.
+    """
 
     plans: Any
     views: Any
     briefs: Any
     seats: Any
-    depths: Any
-    memory: Any  # of impact: one row per node, cleared for each parent
+    floors: Any  # one row
+    depths: Any  # one row
+    memory: Any  # of impact: `execution.batch_memory.Memory`
+    wakes: Any
     places: Any  # one row
     bars: Any
     starts: Any
@@ -202,7 +254,6 @@ class Tables(NamedTuple):
     draws: Any
     orders: Any
     fills: Any
-    slots: Any
 
 
 class Game(NamedTuple):
@@ -213,6 +264,7 @@ class Game(NamedTuple):
     sight: Any  # the view; numba keeps that name for itself
     brief: Any
     seat: Any
+    floor: Any
     depth: Any
     memory: Any
     place: Any
@@ -220,7 +272,6 @@ class Game(NamedTuple):
     draws: Any
     orders: Any
     fills: Any
-    slots: Any
 
 
 def dtype_of(kind: type) -> np.dtype[np.void]:

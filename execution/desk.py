@@ -11,6 +11,9 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.columns import plain_ints
 from core.contracts import FillEvent
 from execution.benchmarks import Tape
@@ -73,17 +76,41 @@ class Desk(Seats):
             self._leave(seat, last_bar)
 
     def _market_facts(self, seat: Seat, report: ExecutionReport, seen: int) -> dict[str, Any]:
-        end_bar = max(seen, seat.first)
-        last = seat.last_fill if seat.last_fill is not None else end_bar
-        last = min(last, len(self._close_ns) - 1)
-        first = min(seat.first, last)
-        volume, vwap = self._tape.volume(first, last), self._tape.vwap(first, last)
-        half = self._market.half_spread[first : last + 1]
+        last = seat.last_fill if seat.last_fill is not None else max(seen, seat.first)
         return {
             "end_price": self._market.mid(seen),
-            "benchmark_vwap": vwap,
-            "benchmark_vwap_own": vwap_with_own(vwap, volume, report),
-            "benchmark_twap": self._tape.twap(first, last),
-            "spread_bps": float(2e4 * half.mean() / seat.arrival_price),
-            "market_volume": volume,
+            **interval_facts(
+                self._tape,
+                self._market.half_spread,
+                seat.first,
+                last,
+                seat.arrival_price,
+                report.filled_quantity,
+                report.avg_fill_price,
+            ),
         }
+
+
+def interval_facts(
+    tape: Tape,
+    half_spread: NDArray[np.float64],
+    first: int,
+    last: int,
+    arrival_price: float,
+    own: float,
+    own_price: float,
+) -> dict[str, float]:
+    """What the market did in the bars [first, last], as far as there are any: fields of a report.
+
+    own, own_price: our quantity and its average price.
+    """
+    last = min(last, len(half_spread) - 1)
+    first = min(first, last)
+    volume, vwap = tape.volume(first, last), tape.vwap(first, last)
+    return {
+        "benchmark_vwap": vwap,
+        "benchmark_vwap_own": vwap_with_own(vwap, volume, own, own_price),
+        "benchmark_twap": tape.twap(first, last),
+        "spread_bps": float(2e4 * half_spread[first : last + 1].mean() / arrival_price),
+        "market_volume": volume,
+    }

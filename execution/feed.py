@@ -78,8 +78,9 @@ class Feed:
         self._lots = 0.0
         self._prints = Prints()
         self._seen: OrderedDict[str | int, None] = OrderedDict()
-        self._marks = NO_MARKS
-        self._marked_ns: int | None = None
+        self._marks = NO_MARKS  # as of when the newest prices began
+        self._priced_ns: int | None = None
+        self._asked_ns = 0
 
     @property
     def mid(self) -> float:
@@ -89,19 +90,19 @@ class Feed:
         return self.instrument.price(self.market.bid_ticks + self.market.ask_ticks) / 2
 
     def marks(self, now_ns: int) -> Marks:
-        """The sums as of now."""
-        if self.market is not None:
-            if self._marked_ns is not None and now_ns > self._marked_ns:
-                seconds = (now_ns - self._marked_ns) / 1e9
-                spread = self.instrument.price(self.market.ask_ticks - self.market.bid_ticks) / self.mid
-                was = self._marks
-                self._marks = was._replace(
-                    seconds=was.seconds + seconds,
-                    mid=was.mid + self.mid * seconds,
-                    spread=was.spread + spread * seconds,
-                )
-            self._marked_ns = max(now_ns, self._marked_ns or 0)
-        return self._marks
+        """The sums as of now, or of the latest time that was asked for; the same whoever else has asked."""
+        self._asked_ns = max(now_ns, self._asked_ns)
+        return self._sums(self._asked_ns)
+
+    def _sums(self, now_ns: int) -> Marks:
+        was = self._marks
+        if self.market is None or self._priced_ns is None or now_ns <= self._priced_ns:
+            return was
+        seconds = (now_ns - self._priced_ns) / 1e9
+        spread = self.instrument.price(self.market.ask_ticks - self.market.bid_ticks) / self.mid
+        return was._replace(
+            seconds=was.seconds + seconds, mid=was.mid + self.mid * seconds, spread=was.spread + spread * seconds
+        )
 
     def on(self, event: QuoteEvent | TradeEvent | OHLCVBar) -> bool:
         """Takes one; True where prices are news, and not only volume."""
@@ -137,7 +138,7 @@ class Feed:
     def _price(self, ts_ns: int, bid_ticks: int, ask_ticks: int) -> bool:
         if self.market is not None and ts_ns < self.market.ts_ns:
             return False
-        self.marks(ts_ns)
+        self._marks, self._priced_ns = self._sums(ts_ns), max(ts_ns, self._priced_ns or 0)
         self.market = Market(ts_ns, bid_ticks, ask_ticks, self._tape_lots())
         return True
 

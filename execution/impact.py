@@ -11,7 +11,8 @@ part is permanent, linear in quantity (so that nobody can manipulate it), and eq
 1 % of daily volume.
 
 The kernel u^(-1/2) = 1/sqrt(pi) * integral exp(x/2 - u exp(x)) dx is summed by the trapezoidal rule over nodes x, which
-makes the state a fixed vector of decaying exponentials: O(1) per bar, relative error below 1e-6.
+makes the state a fixed vector of decaying exponentials: O(1) per bar. With a step h the sum swings around the kernel by
+2 sqrt(2) exp(-pi^2 / h), 7e-7 of it here, and the displacement, its integral, by 4e-8, from 1e-6 to 1000 volume-days.
 """
 
 from __future__ import annotations
@@ -24,12 +25,21 @@ from numpy.typing import NDArray
 
 from execution.kernel import kernel
 
-_STEP: Final = 0.5
-_NODES: Final = np.arange(-30.0, 16.0 + _STEP / 2, _STEP)
-RATES: Final = np.exp(_NODES)  # of decay, per volume-day
-WEIGHTS: Final = _STEP / math.sqrt(math.pi) * np.exp(_NODES / 2)
-# The nodes beyond the fastest, summed: they decay at once, and act as a displacement that lasts while we trade.
-INSTANT: Final = float(WEIGHTS[-1] / RATES[-1]) / (math.exp(_STEP / 2) - 1)
+_STEP: Final = 0.65
+_NODES: Final = np.arange(-19, 28) * _STEP
+
+
+def _beyond(edge: int, power: float) -> float:
+    """Sum of weight * rate ** power over the nodes beyond the first (edge 0) or the last (edge -1)."""
+    ratio = math.expm1(abs(power + 0.5) * _STEP)
+    return _STEP / math.sqrt(math.pi) * math.exp((power + 0.5) * float(_NODES[edge])) / ratio
+
+
+# All nodes beyond the slowest are one, of their weight and mean rate: they hardly decay in any run. Those beyond the
+# fastest decay at once, and act as a displacement that lasts while we trade.
+RATES: Final = np.append(_beyond(0, 1) / _beyond(0, 0), np.exp(_NODES))  # of decay, per volume-day
+WEIGHTS: Final = np.append(_beyond(0, 0), _STEP / math.sqrt(math.pi) * np.exp(_NODES / 2))
+INSTANT: Final = _beyond(-1, -1)
 REFERENCE_SIZE: Final = 0.01  # of daily volume; here permanent and transient parts are in the stated proportion
 
 
@@ -45,7 +55,7 @@ class ImpactMemory:
             raise ValueError(f"permanent_share must be between 0 and 1, was {permanent_share}")
         self.exponent = exponent
         self.permanent_share = permanent_share
-        self._state: NDArray[np.float64] = np.zeros_like(_NODES)
+        self._state: NDArray[np.float64] = np.zeros_like(RATES)
         self._permanent = 0.0
 
     def displacement(self, after: float = 0.0) -> float:

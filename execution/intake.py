@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from core.contracts import Contract, OrderIntent
 from core.frozen import EMPTY
 from core.ids import execution_id
 from core.instrument import Instrument
+from execution.base import RuleExecutor
 from execution.config import ExecutionConfig
-from execution.contracts import ExecutionAlgorithm, ExecutionReport
+from execution.contracts import AlgoType, ExecutionAlgorithm, ExecutionReport
 from execution.desk import Worked
 from execution.executors import executor, work
 from execution.profile import VolumeHistory
@@ -50,6 +51,7 @@ class Intake:
     volumes: VolumeHistory | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    _executors: dict[tuple[str, str], RuleExecutor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def request(
         self, intent: OrderIntent, now_ns: int, price: float, *, decision_price: float | None = None
@@ -120,12 +122,7 @@ class Intake:
 
     def work(self, request: Request) -> Worked:
         """The parent, ready to be driven. Raises ValueError where its algorithm refuses it."""
-        keywords = {**self.arguments, "instrument": self.instrument, "seed": self.seed}
-        if request.whole or self.config is None:
-            made: Any = MarketOrderExecutor(request.strategy_id, **keywords)
-        else:
-            kind = request.algo.algo_type
-            made = executor(kind, request.strategy_id, volumes=self.volumes, **self.config.defaults(kind), **keywords)
+        made = self._executor("" if request.whole else request.algo.algo_type, request.strategy_id)
         return work(
             made,
             request.algo,
@@ -135,3 +132,16 @@ class Intake:
             parent_intent_id=request.parent_intent_id,
             venue=request.venue,
         )
+
+    def _executor(self, kind: AlgoType | Literal[""], strategy_id: str) -> RuleExecutor:
+        """The executor of an algorithm, made once: what it checks is the same for every parent. "": all at once."""
+        key = (kind, strategy_id)
+        known = self._executors.get(key)
+        if known is None:
+            keywords = {**self.arguments, "instrument": self.instrument, "seed": self.seed}
+            if kind == "" or self.config is None:
+                known = MarketOrderExecutor(strategy_id, **keywords)
+            else:
+                known = executor(kind, strategy_id, volumes=self.volumes, **{**self.config.defaults(kind), **keywords})
+            self._executors[key] = known
+        return known

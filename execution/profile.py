@@ -41,7 +41,8 @@ class Profile:
         if not total > 0:
             return ()
         lots = np.cumsum(self.weights) * (total / instrument.qty(1))
-        return tuple(int(count) for count in np.minimum(lots, MAX_TAPE_LOTS))
+        row: list[int] = np.minimum(lots, MAX_TAPE_LOTS).astype(np.int64).tolist()
+        return tuple(row)
 
 
 class VolumeHistory:
@@ -118,22 +119,31 @@ def volume_profile(
     pooled = _shares(every)
     kind = "weekend" if weekend else "weekday"
     if not same:
-        return Profile(pooled, np.median(every, axis=0), f"partial: {len(every)} days, none of them a {kind}")
+        return Profile(pooled, _median(np.array(every)), f"partial: {len(every)} days, none of them a {kind}")
     trust = len(same) / (len(same) + SHRINKAGE_DAYS)
     weights = trust * _shares(same) + (1 - trust) * pooled
     found = f"{len(same)} {kind} days"
     source = found if len(same) >= lookback_days else f"partial: {found} of {lookback_days}"
-    return Profile(weights / weights.sum(), np.median(same, axis=0), source)
+    return Profile(weights / weights.sum(), _median(np.array(same)), source)
 
 
 def cumulative_lots(weights: NDArray[np.float64], quantity: int) -> tuple[int, ...]:
     """Lots due by the end of each bin: weights made integers by the largest remainder; the last is the quantity."""
-    exact = weights / weights.sum() * quantity
+    row: list[int] = cumulative_rows((weights / weights.sum())[np.newaxis], np.array([quantity]))[0].tolist()
+    return tuple(row)
+
+
+def cumulative_rows(shares: NDArray[np.float64], quantities: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`cumulative_lots` of each quantity, shape (n, bins). shares: of each bin, summing to 1 in each row."""
+    exact = shares * quantities[:, np.newaxis]
     lots = np.floor(exact).astype(np.int64)
-    missing = quantity - int(lots.sum())
-    largest = np.argsort(-(exact - lots), kind="stable")[:missing]
-    lots[largest] += 1
-    return tuple(int(count) for count in np.cumsum(lots))
+    missing = quantities - lots.sum(axis=1)
+    place = np.empty_like(lots)
+    order = np.argsort(-(exact - lots), axis=1, kind="stable")
+    np.put_along_axis(place, order, np.arange(shares.shape[1])[np.newaxis], axis=1)
+    lots += place < missing[:, np.newaxis]
+    rows: NDArray[np.int64] = np.cumsum(lots, axis=1)
+    return rows
 
 
 def cumulative_floor(weights: NDArray[np.float64], quantity: int) -> tuple[int, ...]:
@@ -148,11 +158,18 @@ def _shares(days: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Median share of each bin over days, summing to 1; the mean where the median leaves nothing."""
     table = np.array(days)
     of_day = table / table.sum(axis=1, keepdims=True)
-    shares: NDArray[np.float64] = np.median(of_day, axis=0)
+    shares = _median(of_day)
     if shares.sum() <= 0:
         shares = of_day.mean(axis=0)
     shares /= shares.sum()
     return shares
+
+
+def _median(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`np.median(rows, axis=0)` without NaN, at a quarter of its price for the few rows that there are."""
+    ordered, half = np.sort(rows, axis=0), len(rows) // 2
+    middle: NDArray[np.float64] = ordered[half] if len(rows) % 2 else (ordered[half - 1] + ordered[half]) / 2
+    return middle
 
 
 def _weekend(ts_ns: int) -> bool:

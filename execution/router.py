@@ -7,13 +7,14 @@ choice is `execution.routing.chooser`'s, the machines are the executors', the wa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from core import topics
 from core.bus import BusProto
 from core.clock import Clock, WallClock
 from core.contracts import OrderIntent
+from core.errors import DataError
 from core.ids import execution_id as id_of
 from core.instrument import Instrument
 from execution.adapters import Background
@@ -27,13 +28,17 @@ from execution.performance import ExecutionPerformanceTracker
 from execution.routing.attempts import attempt, unworked, with_arm, worked
 from execution.routing.chooser import Asked, Chooser
 from execution.routing.decision import Decision
+from execution.routing.depths import Depths
+from execution.routing.health import VenueHealth
 from execution.routing.intake import duration_of
-from execution.routing.ledger import NOWHERE, Ledger
-from execution.routing.legs import VenueChoice, Venued
+from execution.routing.ledger import EXECUTED, NOWHERE, Ledger
+from execution.routing.legs import Venued
 from execution.routing.markets import Markets, StoredMarkets
 from execution.routing.planned import planned_parent
 from execution.routing.rules import algo_of
+from execution.routing.scores import TrackedScores
 from execution.routing.situation import MarketNow, Situation
+from execution.routing.venue_choice import BestVenue, VenueChoice
 
 
 class SmartOrderRouter:
@@ -45,7 +50,8 @@ class SmartOrderRouter:
     mode                 `rules`, `learn`, or an arm for all parents; None: as the config says, else `rules`
     instruments          by symbol; else the executors' own
     markets              conditions of a symbol; None: what the tracker's reader knows
-    venues               which venue a child goes to; None: children name a venue only where the parent does
+    venues               which venue a child goes to: instruments, one for each symbol and venue, for the usual choice
+                         (`execution.routing.venue_choice.BestVenue`); None: where the parent says, if anywhere
     ledger               where decisions and outcomes are written: a journal, whose entries `restore` takes
     conductor            works the parents, and somebody else runs it; None: one per symbol that runs beside
 
@@ -62,7 +68,7 @@ class SmartOrderRouter:
         mode: str | None = None,
         instruments: Mapping[str, Instrument] | None = None,
         markets: Markets | None = None,
-        venues: VenueChoice | None = None,
+        venues: VenueChoice | Sequence[Instrument] | None = None,
         ledger: Ledger = NOWHERE,
         conductor: Conductor | None = None,
         clock: Clock | None = None,
@@ -74,7 +80,9 @@ class SmartOrderRouter:
         self._config = config or ExecutionConfig()
         self._instruments = dict(instruments or {})
         self._markets = markets or StoredMarkets(performance_tracker.data_reader, self._config.fills.assumed_spread_bps)
-        self._venues = venues
+        self._ledger = ledger
+        self._depths: Depths | None = None
+        self._venues = self._choice(venues, seed) if isinstance(venues, Sequence) else venues
         self._given = conductor
         self._conductors: dict[str, Conductor] = {}
         self._clock: Clock = clock if clock is not None else WallClock()
@@ -127,6 +135,19 @@ class SmartOrderRouter:
             return name
         finally:
             self._routing.discard(name)
+
+    def restore(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """What these entries of a ledger taught, of algorithms and of venues. Raises DataError for a broken one."""
+        self.chooser.restore(entries)
+        for number, entry in enumerate(entries, 1):
+            try:
+                match entry["k"]:
+                    case "route-rested" if self._depths is not None:
+                        self._depths.restore(entry)
+                    case "route-executed":
+                        self._tracker.add(ExecutionReport.from_dict(entry["report"]))
+            except (KeyError, ValueError) as error:
+                raise DataError(f"entry {number} of the router's ledger cannot be read: {error}") from error
 
     def decision(self, execution_id: str) -> Decision:
         """Why an execution is worked as it is. Raises ValueError for one that was not routed here."""
@@ -190,6 +211,13 @@ class SmartOrderRouter:
         if self._venues is not None and request.venue is None:
             worked_by = Venued(worked_by, self._instrument(algo.symbol), self._venues)
         self._conductor(algo.symbol).start(worked_by, decision_price=request.decision_price)
+
+    def _choice(self, instruments: Sequence[Instrument], seed: int) -> VenueChoice:
+        """By what the tracker and the orders of before say of the venues."""
+        names = tuple(dict.fromkeys(one.venue for one in instruments))
+        tracked = TrackedScores(self._tracker, names)
+        self._depths = Depths(instruments, markouts=tracked.markouts, seed=seed, ledger=self._ledger)
+        return BestVenue(VenueHealth(names), scores=tracked.scores, depths=self._depths)
 
     # ---- one parent
 
@@ -276,4 +304,7 @@ class SmartOrderRouter:
                 continue  # the conductor counts what cannot be read
             if report.done and report.execution_id in self.chooser.decisions:
                 self._tracker.add(report)
+                if self._venues is not None:
+                    ended_ns = report.start_ts_ns if report.end_ts_ns is None else report.end_ts_ns
+                    self._ledger.append({"k": EXECUTED, "t": ended_ns, "report": report})
                 self.chooser.observe(report)

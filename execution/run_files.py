@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from core.contracts import sign
 from core.errors import DataError
 from core.folders import alone, sync
+from execution.routing.ledger import FOLDER as ROUTER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,10 +68,10 @@ def run_result(
     cash = np.zeros(len(bars) + 1)
     cash[0] = capital
     at = np.asarray(fill_bars, dtype=np.int64) + 1
-    changes = [sign(fill.side) * instrument.lots(fill.qty) for fill in fills]
-    money = [-sign(fill.side) * instrument.notional(fill.qty, fill.price) - fill.fee for fill in fills]
-    np.add.at(lots, at, np.asarray(changes, dtype=np.int64))
-    np.add.at(cash, at, np.asarray(money))
+    sides = np.array([sign(fill.side) for fill in fills], dtype=np.int64)
+    qty, price, fee = (np.array([getattr(fill, name) for fill in fills]) for name in ("qty", "price", "fee"))
+    np.add.at(lots, at, sides * np.rint(qty / instrument.qty(1)).astype(np.int64))
+    np.add.at(cash, at, -sides * (qty * price * instrument.multiplier) - fee)
     np.cumsum(lots, out=lots)
     np.cumsum(cash, out=cash)
     position: NDArray[np.float64] = (lots * instrument.qty(1)).astype(np.float64)
@@ -94,16 +95,23 @@ def check_writable(folder: Path, option: str = "--output-dir") -> None:
 
 
 def write_run(
-    folder: Path, result: RunResult, about: dict[str, Any], strategy_of: Callable[[str], str]
+    folder: Path,
+    result: RunResult,
+    about: dict[str, Any],
+    strategy_of: Callable[[str], str],
+    *,
+    routed: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Writes the four files and returns what `run.json` says: `about`, and rows and SHA-256 of the other files.
 
     `about` has at least version, config_hash, seed and data; `strategy_of`: whose an execution is, by its id.
+    `routed`: the entries of the router's ledger, a journal in `router/`; none: there is no such folder.
 
     The same result gives the same bytes. Raises DataError where the folder cannot be written.
     """
     from core.codec import to_json
     from execution.reports import write_reports
+    from execution.routing.ledger import write_entries
 
     fills = fills_frame(result.fills, strategy_of=strategy_of, venue=about["data"]["venue"])
     identity = {name: about[name] for name in ("version", "config_hash", "seed")} | {"data": about["data"]}
@@ -116,6 +124,8 @@ def write_run(
                 rows[name] = len(frame)
             document = {**about, "files": {name: _seal(staged / name, count) for name, count in rows.items()}}
             (staged / RUN).write_bytes(_pretty(document))
+            if routed:
+                write_entries(staged / ROUTER, routed)
             for name in FILES:
                 sync(staged / name)
             _move_in(staged, folder)
@@ -186,6 +196,10 @@ def _staged(folder: Path) -> Iterator[Path]:
 def _move_in(staged: Path, folder: Path) -> None:
     with _uninterrupted():
         (folder / RUN).unlink(missing_ok=True)
+        if (folder / ROUTER).exists():
+            (folder / ROUTER).replace(staged / f"{ROUTER}.before")
+        if (staged / ROUTER).exists():
+            (staged / ROUTER).replace(folder / ROUTER)
         for name in FILES:
             (staged / name).replace(folder / name)
         sync(folder)

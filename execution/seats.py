@@ -202,8 +202,7 @@ class Seats(ABC):
         )
 
 
-def vwap_with_own(vwap: float, volume: float, report: ExecutionReport) -> float:
-    """The market's VWAP with our own fills in it; without any volume of the market's it is as unknown as that."""
-    own = report.filled_quantity
-    money = own * report.avg_fill_price if own else 0.0
+def vwap_with_own(vwap: float, volume: float, own: float, price: float) -> float:
+    """The market's VWAP with our own quantity in it, traded at `price`; without volume of its own it stays unknown."""
+    money = own * price if own else 0.0
     return (vwap * volume + money) / (volume + own) if volume > 0 else vwap

@@ -68,7 +68,7 @@ class ISExecutor(HistoricalExecutor):
         slices = feasible_slices(terms, self.slices_of(params, terms), facts.min_lots)
         plan = self.sliced_plan(params, terms, facts, slices)
         profile = self.past_profile(facts.symbol, terms, slices, params.lookback_days)
-        kappa, why = self._kappa(params, facts)
+        kappa, why = self.kappa(params, facts)
         notes = {"trajectory": why}
         shares = None
         if params.volume_time:
@@ -77,7 +77,7 @@ class ISExecutor(HistoricalExecutor):
         curve = Curve(targets=targets, volume=profile.expected(facts.instrument))
         return Schedule(replace(plan, nominal=largest_step(targets, plan.nominal)), curve, notes)
 
-    def _kappa(self, params: IsParams, facts: Facts) -> tuple[float, str]:
+    def kappa(self, params: IsParams, facts: Facts) -> tuple[float, str]:
         """How steep the trajectory is, per millisecond, and in words where that is from. The same for all terms."""
         first = facts.first
         if params.half_life_seconds is not None:
@@ -131,10 +131,20 @@ def trajectory(quantity: int, slices: int, steepness: float, shares: Floats | No
     runs, shape (slices,), summing to 1; None: equal ones. Rounded on the running sum, so that no slice is more than a
     lot off, and never behind equal shares.
     """
+    row: list[int] = trajectories(np.array([quantity]), slices, steepness, shares)[0].tolist()
+    return tuple(row)
+
+
+def trajectories(
+    quantities: NDArray[np.int64], slices: int, steepness: float, shares: Floats | None = None
+) -> NDArray[np.int64]:
+    """`trajectory` of each quantity, shape (n, slices)."""
     over = np.arange(1, slices + 1) / slices if shares is None else np.cumsum(shares)
     left = np.clip(1 - over / over[-1], 0.0, 1.0)
-    lots = np.floor(quantity * (1 - remaining(steepness, left, 1.0)) + 1e-9).astype(np.int64)
+    whole = quantities[:, np.newaxis]
+    lots = np.floor(whole * (1 - remaining(steepness, left, 1.0)) + 1e-9).astype(np.int64)
     if shares is None:  # exact where the curve is all but straight
-        lots = np.maximum(lots, quantity * np.arange(1, slices + 1) // slices)
-    lots[-1] = quantity
-    return tuple(int(count) for count in np.maximum.accumulate(np.minimum(lots, quantity)))
+        lots = np.maximum(lots, whole * np.arange(1, slices + 1) // slices)
+    lots[:, -1] = quantities
+    rows: NDArray[np.int64] = np.maximum.accumulate(np.minimum(lots, whole), axis=1)
+    return rows

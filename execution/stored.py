@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -152,11 +152,22 @@ def _instrument(
         instrument = replace(instrument, tick=tick, lot=lot)
         steps = " and ".join(f"{name} {step}" for name, step in inferred.items())
         remarks.append(f"{steps} inferred from data: `fillwright data import --tick ... --lot ...` tells them")
+    instrument, more = with_fees(instrument, told, commission_bps)
+    return instrument, remarks + more
+
+
+def with_fees(
+    instrument: Instrument, told: Collection[str], commission_bps: float | None
+) -> tuple[Instrument, list[str]]:
+    """The fee of makers and takers as told here, else as the data's facts `told` have them; a remark where nobody has.
+
+    None: the data's.
+    """
     if commission_bps is not None:
-        instrument = replace(instrument, maker_fee_bps=commission_bps, taker_fee_bps=commission_bps)
-    elif not told & {"maker_fee_bps", "taker_fee_bps"}:
-        remarks.append("fees are not known and none are charged: --commission sets them")
-    return instrument, remarks
+        return replace(instrument, maker_fee_bps=commission_bps, taker_fee_bps=commission_bps), []
+    if not {"maker_fee_bps", "taker_fee_bps"} & set(told):
+        return instrument, ["fees are not known and none are charged: --commission sets them"]
+    return instrument, []
 
 
 def _not_covered(start_ns: int | None, end_ns: int | None, bars: Bars) -> list[str]:

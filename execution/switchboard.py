@@ -60,8 +60,21 @@ class _Seat:
     end_price: float = math.nan
     first: Marks = NO_MARKS
     last: Marks | None = None  # at the last fill
+    first_due_ns: int | None = None  # of before a restart: to be taken once the tape is there again
+    last_due_ns: int | None = None
     fills: set[str] = field(default_factory=set)  # their ids: a repeated one is no news
     reported: ExecutionReport | None = None
+
+    @property
+    def is_due(self) -> bool:
+        return self.first_due_ns is not None or self.last_due_ns is not None
+
+    def take_marks(self, ts_ns: int) -> None:
+        """Those that are due, now that the feed has come to this time."""
+        if self.first_due_ns is not None and self.first_due_ns <= ts_ns:
+            self.first, self.first_due_ns = self.feed.marks(self.first_due_ns), None
+        if self.last_due_ns is not None and self.last_due_ns <= ts_ns:
+            self.last, self.last_due_ns = self.feed.marks(self.last_due_ns), None
 
 
 class Switchboard:
@@ -95,6 +108,7 @@ class Switchboard:
         self._seats: dict[str, _Seat] = {}
         self._owners: dict[str, _Seat] = {}
         self._ended: deque[_Seat] = deque()
+        self._due: list[_Seat] = []
         self._admitted = 0
         self._now_ns = 0
 
@@ -204,13 +218,23 @@ class Switchboard:
         """News of before: the feed follows, nobody is shown anything."""
         self._feeds_by_topic[topic].on(event)
 
+    def remembered(self, ts_ns: int) -> None:
+        """All news up to this time have been remembered: benchmarks of parents that began, or filled, by then."""
+        for seat in self._due:
+            seat.take_marks(ts_ns)
+        self._due = [seat for seat in self._due if seat.is_due]
+
     def recall_begin(self, execution_id: str, arrival_price: float, now_ns: int) -> None:
-        """It was put to work then, and if it has heard nothing since, it is to be woken. Its benchmarks begin anew."""
+        """It was put to work then, and if it has heard nothing since, it is to be woken.
+
+        Its benchmarks begin there too, where the market of then is remembered: `remembered`.
+        """
         seat = self._seats[execution_id]
         seat.began = True
         seat.wake_ns = now_ns
         seat.arrival_price = arrival_price
-        seat.first = seat.feed.marks(self._now_ns)
+        seat.first_due_ns = now_ns
+        self._due.append(seat)
 
     def recall(self, execution_id: str, event: Event, now_ns: int) -> tuple[OrderIntent, ...]:
         """What it heard then, and nothing besides: the children that it wanted then. Its report is not given again."""
@@ -218,6 +242,11 @@ class Switchboard:
         seat = self._seats.get(execution_id) or next(one for one in self._ended if one.execution_id == execution_id)
         if isinstance(event, Market):
             seat.seen = event
+        if isinstance(event, FillEvent) and event.fill_id not in seat.fills:
+            seat.fills.add(event.fill_id)
+            if not seat.is_due:
+                self._due.append(seat)
+            seat.last_due_ns = now_ns
         step = seat.parent.on(event, now_ns)
         seat.wake_ns = step.wake_ns
         self._owners.update((intent.intent_id, seat) for intent in step.commands)
@@ -270,6 +299,7 @@ class Switchboard:
             events.append(event)
         if isinstance(event, FillEvent) and event.fill_id not in seat.fills:
             seat.fills.add(event.fill_id)
+            seat.take_marks(now_ns)
             seat.last = seat.feed.marks(now_ns)
         for one in events:
             step = seat.parent.on(one, now_ns)
@@ -301,6 +331,7 @@ class Switchboard:
     def _report(self, seat: _Seat) -> ExecutionReport:
         """The parent's own, with what the market did between its start and its last fill."""
         report = seat.parent.report()
+        seat.take_marks(self._now_ns)
         last = seat.last if seat.last is not None else seat.feed.marks(self._now_ns)
         seconds = last.seconds - seat.first.seconds
         volume, money = last.volume - seat.first.volume, last.money - seat.first.money

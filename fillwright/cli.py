@@ -27,6 +27,7 @@ VERBS = {
     "import-fills": Verb("execution.foreign.command:command", "Orders and fills traded elsewhere, into executions."),
     "preview": Verb("execution.preview_command:command", "The children a parent order would get, before it is sent."),
     "compare": Verb("execution.compare:command", "Execution algorithms side by side."),
+    "sweep": Verb("backtest.sweep.command:command", "Many settings at once, and what chance makes of the best."),
     "router": Verb("execution.routing.command:command", "Why orders were routed as they were, and what was learnt."),
     "calibrate": Verb("execution.calibrate:command", "What size costs, from executions or from public trades."),
     "trade": Verb("live.command:command", "Trade on paper: a service that survives being killed."),

@@ -3,6 +3,7 @@
     {"do": "new", "order": {...}}     {"do": "list"}     {"do": "show", "id": "o-1"}     {"do": "status"}
     {"do": "cancel", "id": "o-1", "reason": "..."}     {"do": "pause", ...}     {"do": "resume", ...}
     {"do": "amend", "id": "o-1", "quantity": 5.0, "duration_seconds": 600, "limit_price": 4.2}
+    {"do": "rearm", "key": "...", "by": "...", "reason": "..."}; without a key it only says what is disabled
 
 An answer is {"ok": true, ...}, or {"ok": false, "error": "one line"}. What was asked for is in the journal, durably,
 before it is answered.
@@ -14,10 +15,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from core.errors import nearest
-from execution.events import Amend, Cancel, Pause, Resume
 from live.parents_table import report_facts
 from live.trader import Trader
-from live.wanted import Wanted
+from live.wanted import wanted_of
+from live.wishes import WISHES, wish_of
 
 Answer = dict[str, Any]
 NS: Final = 1_000_000_000
@@ -57,7 +58,7 @@ def _new(trader: Trader, asked: Mapping[str, Any]) -> Answer:
     order = dict(asked["order"])
     if not order.get("id"):
         order["id"] = trader.next_order_id()
-    wanted = Wanted.from_dict(order)
+    wanted = wanted_of(order, trader.session.instrument.symbol)  # a slip of the pen does not use up the id
     before = trader.has(trader.name_of(wanted))
     trader.place(wanted)
     return {"known": before, "parent": parent_facts(trader, trader.name_of(wanted))}
@@ -89,30 +90,18 @@ def _show(trader: Trader, asked: Mapping[str, Any]) -> Answer:
     return {"parent": parent_facts(trader, name), "children": children, "fills": fills}
 
 
-def _tell(wish: Callable[[Trader, str, Mapping[str, Any]], Pause | Resume | Cancel | Amend]) -> Any:
-    def do(trader: Trader, asked: Mapping[str, Any]) -> Answer:
-        name = trader.find(str(asked["id"]))
-        if name in trader.engine.reports:
-            raise ValueError(f"{asked['id']} has ended: {trader.report(name).status}")
-        trader.tell(name, wish(trader, name, asked))
-        return {"parent": parent_facts(trader, name)}
-
-    return do
+def _tell(trader: Trader, asked: Mapping[str, Any]) -> Answer:
+    name = trader.find(str(asked["id"]))
+    if name in trader.engine.reports:
+        raise ValueError(f"{asked['id']} has ended: {trader.report(name).status}")
+    trader.tell(name, wish_of(asked, trader.engine.parents[name], trader.session.instrument))
+    return {"parent": parent_facts(trader, name)}
 
 
-def _amend(trader: Trader, name: str, asked: Mapping[str, Any]) -> Amend:
-    request, instrument = trader.engine.parents[name], trader.session.instrument
-    quantity, seconds, limit = (asked.get(key) for key in ("quantity", "duration_seconds", "limit_price"))
-    if quantity is None and seconds is None and limit is None:
-        raise ValueError("an amendment needs quantity, duration_seconds or limit_price")
-    ticks = None
-    if limit is not None:
-        ticks = instrument.ticks(float(limit)) if request.algo.side == "buy" else instrument.ticks_up(float(limit))
-    return Amend(
-        quantity=None if quantity is None else instrument.lots(float(quantity)),
-        end_ns=None if seconds is None else request.start_ns + int(seconds) * NS,
-        limit_ticks=ticks,
-    )
+def _rearm(trader: Trader, asked: Mapping[str, Any]) -> Answer:
+    if asked.get("key") is not None:
+        trader.rearm(str(asked["key"]), str(asked.get("by") or ""), str(asked.get("reason") or ""))
+    return {"disabled": trader.gate.disabled}
 
 
 def _status(trader: Trader, _asked: Mapping[str, Any]) -> Answer:
@@ -123,9 +112,7 @@ _DO: Final[dict[str, Callable[[Trader, Mapping[str, Any]], Answer]]] = {
     "new": _new,
     "list": _list,
     "show": _show,
-    "cancel": _tell(lambda _trader, _name, asked: Cancel(str(asked.get("reason") or "cancelled by request"))),
-    "pause": _tell(lambda _trader, _name, asked: Pause(str(asked.get("reason") or "paused by request"))),
-    "resume": _tell(lambda _trader, _name, _asked: Resume()),
-    "amend": _tell(_amend),
+    **dict.fromkeys(WISHES, _tell),
+    "rearm": _rearm,
     "status": _status,
 }

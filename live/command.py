@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.console import DONE, FAILED, INTERRUPTED, Tracker, console, note, print_json, progress, run
+from execution.routing.option import router_option
 
 if TYPE_CHECKING:
+    from core.clock import Clock
+    from live.ccxt_feed import Poller
     from live.effects import Publish
     from live.settings import LiveSettings
     from live.sweep import Residue
@@ -32,6 +35,7 @@ _path = click.Path(path_type=Path)
 @click.option("--end", help="Last day of the tape, included, or a time.")
 @click.option("--folder", help="Where journals, socket and files go, in place of the settings'.")
 @click.option("--orders", type=_path, help="Parents from a file, one JSON object a line.")
+@router_option
 @click.option("--data-dir", default="data", show_default=True, type=_path, help="Where the market data is stored.")
 @click.option("--accept-settings", is_flag=True, help="Go on with a journal that was written under other settings.")
 @click.option(
@@ -47,6 +51,7 @@ def command(
     end: str | None,
     folder: str | None,
     orders: Path | None,
+    router: str | None,
     data_dir: Path,
     accept_settings: bool,
     wants_report: bool | None,
@@ -75,6 +80,7 @@ def command(
     return trade(
         settings,
         data_dir,
+        router=router,
         accept_settings=accept_settings,
         report=not as_json if wants_report is None else wants_report,
         quiet=quiet,
@@ -86,25 +92,30 @@ def trade(
     settings: LiveSettings,
     data_dir: Path,
     *,
+    router: str | None = None,
     accept_settings: bool = False,
     report: bool = True,
     quiet: bool = False,
     as_json: bool = False,
 ) -> int:
     """Runs a trader to its end; the exit code. Raises FillwrightError: one line."""
+    from core.clock import WallClock
     from core.journal import Fsync, Journal
     from core.journal_read import read
     from execution.run_files import check_writable
     from execution.stored import ensure_data
+    from live.live_market import live_session, poller_of
+    from live.live_tape import LiveTape
     from live.outcome import summary, table, write
     from live.service import Ending
     from live.session import open_session, read_files
+    from live.settings import CcxtFeed
     from live.trader import Trader
     from live.wanted import read_wanted
     from research.data_reader import DataReader
     from risk.kill import KillSwitch
 
-    files = read_files(settings)
+    files = read_files(settings, router=router)
     parents = () if settings.orders is None else read_wanted(Path(settings.orders), settings.feed.symbol)
     switch = files.limits.kill_switch_file
     if switch is None:
@@ -112,13 +123,19 @@ def trade(
 
         raise ConfigError(f"{settings.risk_config}: kill_switch_file is not set, and without one nothing may trade")
     check_writable(settings.run, "--folder")
-    ensure_data(data_dir, quiet=quiet or as_json)
+    if not isinstance(settings.feed, CcxtFeed):
+        ensure_data(data_dir, quiet=quiet or as_json)
+    clock = WallClock()
     said: deque[Publish] = deque()
     with ExitStack() as opened:
         journal = opened.enter_context(Journal(settings.journal, fsync=settings.fsync))
         safe: Fsync = "never" if settings.fsync == "never" else "always"  # a venue does not forget what it has answered
         venue_journal = opened.enter_context(Journal(settings.venue_journal, fsync=safe))
-        session = open_session(files, DataReader(data_dir))
+        if isinstance(settings.feed, CcxtFeed):
+            tape = opened.enter_context(Journal(settings.tape_journal, fsync=safe))
+            session = live_session(files, DataReader(data_dir), tape, clock, begins=not journal.last)
+        else:
+            session = open_session(files, DataReader(data_dir))
         trader = Trader(
             session, journal, venue_journal.append, kill=KillSwitch(switch), orders=parents, publish=said.append
         )
@@ -127,7 +144,13 @@ def trade(
         resumed = trader.open(written, venue_lines, accept_settings=accept_settings)
         if resumed:
             note(f"goes on at {_when(trader)}, start number {trader.engine.epoch}", quiet=quiet or as_json)
-        ending = asyncio.run(_run(trader, said, quiet=quiet or as_json))
+        feed = None
+        if isinstance(session.tape, LiveTape):
+            if resumed:
+                slept_ns = session.tape.slept(trader.now_ns, clock.now_ns())
+                note(f"nothing is known of the market of the {_length(slept_ns)} before", quiet=quiet or as_json)
+            feed = poller_of(session)
+        ending = asyncio.run(_run(trader, said, clock, feed, quiet=quiet or as_json))
         trader.close(ending.value)
         found = summary(trader)
         residue = [order.intent_id for order in trader.venue.open_orders()] if trader.engine.killed else []
@@ -142,21 +165,36 @@ def trade(
         if as_json:
             print_json({**found, "ending": ending.name.lower(), "residue": residue, "output_dir": str(settings.run)})
         else:
-            _show(trader, table(trader, found), settings, ending.value, index, quiet=quiet)
+            _show(trader, table(trader, found), found["why"], settings, ending.value, index, quiet=quiet)
         for name in residue:
             note(f"killed, and the venue still shows {name} open: cancel it there by hand")
-    return FAILED if residue else DONE
+        if trader.engine.killed:
+            note(
+                f"error: the kill switch is {trader.kill.status()}; nothing new is traded until "
+                "`fillwright kill clear --by NAME --reason TEXT`"
+            )
+            return FAILED
+    return DONE
 
 
-async def _run(trader: Trader, said: deque[Publish], *, quiet: bool) -> Any:
+async def _run(trader: Trader, said: deque[Publish], clock: Clock, feed: Poller | None, *, quiet: bool) -> Any:
     from core.bus import InMemoryBus
-    from core.clock import WallClock
     from live.service import Service
 
     tape = trader.session.tape
-    with progress("trading", total=tape.last_ns - tape.first_ns, quiet=quiet) as bar:
+    total = None if tape.last_ns is None else tape.last_ns - tape.first_ns
+    with progress("trading", total=total, quiet=quiet) as bar:
         bus = InMemoryBus()
-        service = Service(trader, bus, said, clock=WallClock(), on_look=Watcher(bar).look, on_residue=_residue)
+        service = Service(
+            trader,
+            bus,
+            said,
+            clock=clock,
+            on_look=Watcher(bar).look,
+            on_residue=_residue,
+            feed=feed,
+            on_feed=lambda line: note(line, quiet=quiet),
+        )
         try:
             return await service.run()
         finally:
@@ -190,6 +228,11 @@ def _when(trader: Trader) -> str:
     return iso(trader.now_ns // SECOND_NS * SECOND_NS)
 
 
+def _length(ns: int) -> str:
+    seconds = ns / 1e9
+    return f"{seconds:,.1f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"
+
+
 def _report(folder: Path, data_dir: Path, *, quiet: bool) -> Path:
     from execution.report.command import REPORT, write
     from execution.report.run import open_run
@@ -197,9 +240,20 @@ def _report(folder: Path, data_dir: Path, *, quiet: bool) -> Path:
     return write(open_run(folder, data_dir=data_dir), folder / REPORT, quiet=quiet)
 
 
-def _show(trader: Trader, shown: Any, settings: LiveSettings, why: str, index: Path | None, *, quiet: bool) -> None:
+def _show(
+    trader: Trader,
+    shown: Any,
+    reasons: list[dict[str, Any]],
+    settings: LiveSettings,
+    why: str,
+    index: Path | None,
+    *,
+    quiet: bool,
+) -> None:
     screen = console()
     screen.print(shown)
+    for one in reasons:
+        screen.print(f"{one['parents']:,} {one['status']}: {one['reason']}", markup=False)
     if not quiet:
         for remark in trader.session.market.remarks:
             screen.print(remark, style="dim", markup=False)

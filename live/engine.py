@@ -115,6 +115,7 @@ class Engine:
         self.orders = OrderStore()
         self.parents: dict[str, Request] = {}
         self.reports: dict[str, ExecutionReport] = {}
+        self._machines: dict[str, ParentOrder] = {}  # of parents at work
         self.now_ns = 0
         self.epoch = 0
         self.recalling = False  # while it is made again from its journal, nothing is written
@@ -153,6 +154,10 @@ class Engine:
         """News of before a restart: prices and volumes follow, parents do not hear of it again."""
         self.board.remember(topic, message)
 
+    def remembered(self, ts_ns: int) -> None:
+        """The market is remembered up to this time: benchmarks of before the restart are those of then."""
+        self.board.remembered(ts_ns)
+
     def start(self, request: Request, now_ns: int) -> list[Effect]:
         """Takes a parent in and puts it to work; one that was taken in before is not taken again.
 
@@ -179,8 +184,9 @@ class Engine:
         """Pause, resume, amend or cancel. Raises ValueError for an execution that is not here."""
         if execution_id not in self.parents:
             raise ValueError(f"execution_id {execution_id!r} is not here")
+        commands = self.board.tell(execution_id, wish, now_ns)
         self.amended(execution_id, wish)
-        return self._carry_out(self.board.tell(execution_id, wish, now_ns), now_ns)
+        return self._carry_out(commands, now_ns)
 
     def show(self, event: VenueEvent | None, now_ns: int) -> list[Effect]:
         """The newest market, to the parent that is about to hear of its order, or to be woken (None)."""
@@ -268,6 +274,7 @@ class Engine:
         """
         unheard: list[Effect] = [Deny(decision) for decision in self.denied.values()]
         commands = [command for topic, one in news for command in self.board.take(topic, one, now_ns)]
+        self.board.remembered(now_ns)
         commands += self.board.unreported(now_ns)
         if self.latched is not None:
             if not self.killed:
@@ -284,15 +291,25 @@ class Engine:
         self.board.admit(recorded, decision_price=request.decision_price)
         self.note(entry)
         self.parents[request.execution_id] = request
+        if isinstance(parent, ParentOrder):
+            self._machines[request.execution_id] = parent
         algo = request.algo
         self.gate.on_parent(request.execution_id, algo.symbol, algo.side, algo.total_quantity)
 
     def amended(self, execution_id: str, wish: Event) -> None:
-        """The gate follows a parent's new quantity."""
-        if isinstance(wish, Amend) and wish.quantity is not None:
+        """The gate follows a parent that has taken a new quantity; one that is about to end takes none."""
+        if isinstance(wish, Amend) and wish.quantity is not None and execution_id not in self.reports:
+            machine = self._machines.get(execution_id)
+            if machine is not None and machine.quantity != wish.quantity:
+                return
             algo = self.parents[execution_id].algo
             qty = self._instruments[algo.symbol].qty(wish.quantity)
             self.gate.on_parent(execution_id, algo.symbol, algo.side, qty)
+
+    def over(self, report: ExecutionReport) -> None:
+        """A parent has ended."""
+        self.reports[report.execution_id] = report
+        self._machines.pop(report.execution_id, None)
 
     def saw(self, execution_id: str, market: Market) -> None:
         """The gate knows the prices that a parent saw before a restart, as old as they are."""
@@ -328,31 +345,37 @@ class Engine:
         """Children through the gate, and on their way."""
         self.now_ns = max(self.now_ns, now_ns)
         effects: list[Effect] = list(said or ())
+        if not (commands or self.pending):
+            return effects
         wanted = [*self.pending, *commands]
         self.pending.clear()
+        sends = False
         for command in wanted:
             if isinstance(command, ExecutionReport):
                 effects.append(self._report(command, now_ns))
                 continue
-            decision = self._decide(command, now_ns)
-            effects += (Publish(topics.INTENT, command.to_dict()), Publish(topics.RISK, decision.to_dict()))
+            payload = command.to_dict()
+            decision = self._decide(command, payload, now_ns)
+            effects += (Publish(topics.INTENT, payload), Publish(topics.RISK, decision.to_dict()))
             if not decision.allowed:
                 self.denied[command.intent_id] = decision
                 effects.append(Deny(decision))
-            elif command.action == "cancel":
+                continue
+            sends = True
+            if command.action == "cancel":
                 self.orders.withdrawn(command)
                 effects.append(Withdraw(command))
             else:
                 self.orders.sent(command)
                 effects.append(Submit(command))
-        if any(isinstance(effect, Submit | Withdraw) for effect in effects):
+        if sends:
             self._log.sync()
         return effects
 
-    def _decide(self, intent: OrderIntent, now_ns: int) -> RiskDecision:
+    def _decide(self, intent: OrderIntent, payload: dict[str, Any], now_ns: int) -> RiskDecision:
         self._price(intent.symbol)  # the gate must not judge by an older market than the parent saw
         decision = self.gate.check(intent, now_ns)
-        entry: dict[str, Any] = {"k": entries.ORDER, "t": now_ns, "i": intent.to_dict(), "ok": decision.allowed}
+        entry: dict[str, Any] = {"k": entries.ORDER, "t": now_ns, "i": payload, "ok": decision.allowed}
         if not decision.allowed:
             entry |= {"why": decision.reason, "caps": decision.caps}
         self.note(entry)
@@ -360,7 +383,7 @@ class Engine:
 
     def _report(self, report: ExecutionReport, now_ns: int) -> Publish:
         report = self._finished(report)
-        self.reports[report.execution_id] = report
+        self.over(report)
         self.note({"k": entries.REPORT, "t": now_ns, "report": report.to_dict()})
         return Publish(topics.REPORT, report.to_dict())
 

@@ -1,13 +1,16 @@
 """What the journal of a trader says, line by line; `live/recovery.py` reads it back.
 
     start    a process began: epoch, settings, version
-    parent   a parent was taken in and put to work: the request, the schedule that it follows, the price it found
+    parent   a parent was taken in and put to work: the request, the schedule that it follows, the price it found; with
+             a router in front, its decision (`live/routing.py`)
     heard    what a parent was told, in the order in which it was told: everything that it decides follows from these
     order    a child or a cancel that a parent wants to send, and what the risk gate said; before it is sent
     stray    what the venue said of an order that belongs to no parent here
     kill, clear   the kill switch
+    rearm    somebody has enabled again what the gate had disabled: key, by, reason
     report   a parent has ended: its report
     refused  a parent that was asked for and not taken in: the report that says why
+    route-reset  what the router has learnt is forgotten (`fillwright router reset`)
     decided  strategies and requests have been asked about everything up to here; written only where more follows at t
     stop     the process ended in order
 
@@ -32,11 +35,13 @@ ORDER: Final = "order"
 STRAY: Final = "stray"
 KILL: Final = "kill"
 CLEAR: Final = "clear"
+REARM: Final = "rearm"
 REPORT: Final = "report"
 REFUSED: Final = "refused"
 DECIDED: Final = "decided"
 VENUE: Final = "venue"  # of the paper venue's own journal
 STOP: Final = "stop"
+ROUTE_RESET: Final = "route-reset"
 
 _EVENTS: Final[dict[str, type]] = {
     kind.__name__: kind

@@ -178,6 +178,30 @@ def amend(
     _print(_asker(config_file, folder)(asked), as_json)
 
 
+@order.command("rearm")
+@click.argument("key", required=False)
+@click.option("--by", metavar="NAME", help="Who says so; it is written down.")
+@click.option("--reason", metavar="TEXT", help="Why.")
+@_where
+def rearm(
+    key: str | None, by: str | None, reason: str | None, config_file: Path, folder: str | None, as_json: bool
+) -> None:
+    """Enable what the risk gate has disabled: a strategy's orders (R06), or all of them (R16).
+
+    Without a KEY it says what is disabled. With one, it takes a name and a reason.
+    """
+    if key is not None and not (by and reason):
+        raise click.UsageError("to re-arm takes --by and --reason")
+    answer = _asker(config_file, folder)({"do": "rearm", "key": key, "by": by, "reason": reason})
+    if as_json:
+        print_json(answer)
+        return
+    for name, why in answer["disabled"].items():
+        console().print(f"{name}: {why}")
+    if not answer["disabled"]:
+        console().print("nothing is disabled")
+
+
 def _asker(config_file: Path, folder: str | None) -> Callable[[dict[str, Any]], dict[str, Any]]:
     from dataclasses import replace
     from functools import partial

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,10 +13,12 @@ from execution.stored import program_version
 from execution.tca import measure, pooled
 from live.trader import Trader
 from live.wanted import PEOPLE
-from research.times import iso
+from research.times import SECOND_NS, iso
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from execution.contracts import ExecutionReport
 
 STATUSES: Final = ("completed", "cancelled", "failed", "running")
 
@@ -24,13 +28,17 @@ def summary(trader: Trader) -> dict[str, Any]:
     reports = [*trader.engine.reports.values(), *trader.engine.unfinished()]
     counts = Counter(report.status for report in reports)
     cost = pooled(map(measure, reports)) if reports else None
-    bar = trader.session.market.bars
-    price = float(bar.close[-1])
+    bars = trader.session.market.bars
+    price = float(bars.close[-1]) if len(bars) else math.nan
     return {
         "tape_ns": trader.now_ns,
-        "tape_over": trader.next_ns is None,
+        "tape_over": trader.over,
         "parents": len(reports),
         "by_status": {status: counts[status] for status in STATUSES},
+        "why": [
+            {"status": status, "reason": reason, "parents": count}
+            for (status, reason), count in sorted(_reasons(reports).items())
+        ],
         "fills": len(trader.fills),
         "denials": sum(len(report.denials) for report in reports),
         "shortfall_bps": None if cost is None else cost.shortfall_bps,
@@ -45,6 +53,11 @@ def summary(trader: Trader) -> dict[str, Any]:
         "killed": trader.engine.killed,
         "epoch": trader.engine.epoch,
     }
+
+
+def _reasons(reports: Iterable[ExecutionReport]) -> Counter[tuple[str, str]]:
+    """Why parents ended before their quantity was done."""
+    return Counter((one.status, one.unfilled_reason) for one in reports if one.unfilled_reason)
 
 
 def write(trader: Trader, folder: Path) -> dict[str, Any]:
@@ -106,7 +119,7 @@ def table(trader: Trader, found: dict[str, Any]) -> Table:
 
     kind = "SYNTHETIC market" if market.dataset.synthetic else "real"
     line("data", f"{kind}, venue {market.dataset.venue}", style="yellow" if market.dataset.synthetic else "")
-    line("tape, UTC", f"{iso(trader.session.tape.first_ns)} to {iso(found['tape_ns'])}")
+    line("tape, UTC", f"{_second(trader.session.tape.first_ns)} to {_second(found['tape_ns'])}")
     line("start of this journal", f"number {found['epoch']}", last=True)
     line("parents", f"{found['parents']:,}")
     for status, count in found["by_status"].items():
@@ -122,3 +135,7 @@ def table(trader: Trader, found: dict[str, Any]) -> Table:
         line(f"{name}: cash", f"{account['cash']:,.2f} {quote}".rstrip())
     line("kill switch", "TRIPPED" if found["killed"] else "not tripped", style="bold red" if found["killed"] else "")
     return out
+
+
+def _second(ts_ns: int) -> str:
+    return iso(ts_ns // SECOND_NS * SECOND_NS)

@@ -25,6 +25,7 @@ from live.engine import Engine, VenueEvent
 from live.orders import DUST, SentOrder, Standing
 
 NEVER_ARRIVED: Final = "the venue has never had it"
+FORGOTTEN: Final = "the venue does not know it any more"
 RESEND_WITHIN_NS: Final = 1_000_000_000  # an older order was meant for another market: its parent decides anew
 
 
@@ -83,9 +84,8 @@ def settle(
         # It was there once, or is not wanted any more.
         withdrawn = order.standing is not Standing.SENT or withdrawal is not None
         if not resend or engine.killed or expired or withdrawn:
-            return engine.venue(
-                OrderClosed(intent.intent_id, "", "cancelled", order.filled, now_ns, NEVER_ARRIVED), now_ns
-            )
+            why = FORGOTTEN if order.standing is Standing.OPEN or order.filled else NEVER_ARRIVED
+            return engine.venue(OrderClosed(intent.intent_id, "", "cancelled", order.filled, now_ns, why), now_ns)
         return [Submit(intent)]
     effects = _accept(engine, order, found, now_ns)
     for fill in found.fills:
@@ -173,8 +173,8 @@ def _heard(engine: Engine, entry: Mapping[str, Any]) -> None:
         engine.saw(entry["x"], event)
     elif not isinstance(event, Wake | Pause | Resume | CancelParent | Amend):
         engine.book(event)
-    engine.amended(entry["x"], event)
     engine.pending.extend(engine.board.recall(entry["x"], event, now_ns))
+    engine.amended(entry["x"], event)
 
 
 def _order(engine: Engine, entry: Mapping[str, Any]) -> None:
@@ -211,7 +211,7 @@ def _clear(engine: Engine, _entry: Mapping[str, Any]) -> None:
 
 def _report(engine: Engine, entry: Mapping[str, Any]) -> None:
     report = ExecutionReport.from_dict(entry["report"])
-    engine.reports[report.execution_id] = report
+    engine.over(report)
     engine.board.recall_report(report)
 
 
@@ -232,8 +232,10 @@ _ENTRIES = {
     entries.STRAY: _stray,
     entries.KILL: _kill,
     entries.CLEAR: _clear,
+    entries.REARM: _remark,
     entries.REPORT: _report,
     entries.REFUSED: _refused,
     entries.DECIDED: _remark,
     entries.STOP: _remark,
+    entries.ROUTE_RESET: _remark,
 }

@@ -9,34 +9,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from broker.base import VenueOrder
-from core.contracts import (
-    FillEvent,
-    OHLCVBar,
-    OrderClosed,
-    OrderEvent,
-    OrderIntent,
-    QuoteEvent,
-    RiskDecision,
-    TradeEvent,
-)
-from live.effects import Deny, Effect, Publish, Submit, Withdraw, unsent
+from core.contracts import FillEvent, OrderClosed, OrderEvent
+from live.dealings import Data, Dealings, Found, Venue
+from live.effects import Effect, Publish
 from live.engine import Engine, VenueEvent
-from live.recovery import Unsettled, answered, settle, unheard, unsettled
+from live.questions import Patience
+from live.recovery import unheard
 
-Data = QuoteEvent | TradeEvent | OHLCVBar
-Found = tuple[Unsettled, VenueOrder | None]
+FORGETS_NOTHING: Final = Patience(arrival_ns=0)  # a venue in this process: no request to it is on its way
 
 
-class Venue(Protocol):
+class PlayedVenue(Venue, Protocol):
     """A venue that is played by the clock: `broker.paper.PaperVenue`."""
 
-    def submit(self, intent: OrderIntent, now_ns: int) -> Sequence[VenueEvent]: ...
-    def cancel(self, intent: OrderIntent, now_ns: int) -> Sequence[VenueEvent]: ...
     def run(self, until_ns: int) -> tuple[int, Sequence[FillEvent | OrderClosed | OrderEvent]]: ...
-    def order(self, intent_id: str) -> VenueOrder | None: ...
     def told(self, ts_ns: int) -> Sequence[VenueEvent]: ...
     def restore(self, lines: Iterable[Mapping[str, Any]]) -> None: ...
 
@@ -45,11 +33,13 @@ class Venue(Protocol):
 class Moment:
     """What becomes known at `ts_ns`: (topic, message) in order, asked for when the time has come.
 
-    Our own trading moves the simulated prices, so nobody can say before what a quote will be.
+    Our own trading moves the simulated prices, so nobody can say before what a quote will be. `slept_ns`: from then on
+    the trader was not there; whatever was due since is done at `ts_ns`.
     """
 
     ts_ns: int
     news: Callable[[], Iterable[tuple[str, Data]]]
+    slept_ns: int | None = None
 
 
 class Replay:
@@ -57,13 +47,13 @@ class Replay:
 
     `remind` is told instead, after a restart, of moments at which they were asked before. `look` says what has become
     known of the market between two moments, right before somebody acts there. `publish` hears what the engine says to
-    the bus.
+    the bus. A tape that has no more moments may have some later.
     """
 
     def __init__(
         self,
         engine: Engine,
-        venue: Venue,
+        venue: PlayedVenue,
         tape: Iterable[Moment],
         *,
         decide: Callable[[Moment], Sequence[Effect]] = lambda _moment: (),
@@ -77,21 +67,33 @@ class Replay:
         self._decide = decide
         self._remind = remind
         self._look = look
-        self._publish = publish
-        self._next = next(self._tape, None)
+        self._peeked: Moment | None = None
         self.now_ns = engine.now_ns
-
-    @property
-    def over(self) -> bool:
-        """Whether the tape has ended; parents may still wait."""
-        return self._next is None
+        self.dealings = Dealings(
+            engine, venue, now=lambda: self.now_ns, patience=FORGETS_NOTHING, resends=True, publish=publish
+        )
 
     @property
     def next_ns(self) -> int | None:
-        """When something happens next, venue apart; None: nothing more."""
-        moments = [self._engine.wake_ns, None if self._next is None else self._next.ts_ns]
-        known = [max(ns, self.now_ns) for ns in moments if ns is not None]
-        return min(known, default=None)
+        """When something happens next, venue apart; None: nothing more for now."""
+        moment, wake_ns = self._next, self._engine.wake_ns
+        if moment is None:
+            return None if wake_ns is None else max(wake_ns, self.now_ns)
+        if wake_ns is None or (moment.slept_ns is not None and wake_ns > moment.slept_ns):
+            return max(moment.ts_ns, self.now_ns)
+        return max(min(wake_ns, moment.ts_ns), self.now_ns)
+
+    @property
+    def _next(self) -> Moment | None:
+        """The next moment of the tape."""
+        if self._peeked is None:
+            self._peeked = next(self._tape, None)
+        return self._peeked
+
+    def _taken(self) -> Moment:
+        moment, self._peeked = self._next, None
+        assert moment is not None
+        return moment
 
     def step(self, until_ns: int | None = None) -> bool:
         """Plays to the next moment, at most to `until_ns`; False where there is none up to then."""
@@ -101,6 +103,10 @@ class Replay:
                 self._idle(until_ns)
             return False
         heard_ns, events = self._venue.run(at_ns)
+        slept = self._next is not None and self._next.slept_ns is not None and self._next.ts_ns <= at_ns
+        while slept and heard_ns < at_ns:  # nobody was there to hear it
+            heard_ns, more = self._venue.run(at_ns)
+            events = [*events, *more]
         while heard_ns < at_ns and events:
             self._hear(events, heard_ns)
             at_ns = min(at_ns, max(self.next_ns or at_ns, heard_ns))
@@ -108,30 +114,22 @@ class Replay:
         self._play(at_ns, events)
         return True
 
-    def recover(self, written: Iterable[Mapping[str, Any]]) -> None:
+    def recover(self, written: Iterable[Mapping[str, Any]], acted_ns: Iterable[int] = ()) -> None:
         """Goes on where the engine's journal ends. `written`: the venue's own lines.
+
+        `acted_ns`: when parents heard anything, in order; whoever acts between two moments looks at the market first,
+        and benchmarks follow from what was seen.
 
         Everything at that last moment is done again; what was done then is known by its ids and changes nothing.
         """
         now_ns = self.now_ns
-        self._catch_up(deque(line for line in written if int(line["t"]) <= now_ns))
-        ask = self._venue.order
-        found = [(question, ask(question.intent_id)) for question in unsettled(self._engine)]
+        self._catch_up(deque(line for line in written if int(line["t"]) <= now_ns), deque(acted_ns))
+        found = self.dealings.unsettled(0)  # no time has passed for anybody yet
         heard_ns, events = self._venue.run(now_ns)
         while heard_ns < now_ns:
             heard_ns, more = self._venue.run(now_ns)
             events = [*events, *more]
         self._play(now_ns, events, found)
-
-    def _again(self, found: Sequence[Found], now_ns: int) -> list[Effect]:
-        """Requests that never arrived."""
-        effects: list[Effect] = []
-        for question, answer in found:
-            if answer is None:
-                effects += settle(self._engine, question, None, now_ns, resend=True)
-            elif answer.is_open and question.withdrawal is not None:
-                effects.append(Withdraw(question.withdrawal))
-        return effects
 
     def _play(self, at_ns: int, events: Sequence[VenueEvent], found: Sequence[Found] | None = None) -> None:
         """One moment: news, what became of our orders, wake-ups, and then strategies.
@@ -140,29 +138,20 @@ class Replay:
         arrived first, and then hear what the venue has said since: answers, then news, in the order in which it did.
         """
         self.now_ns = at_ns
-        moment = self._next if self._next is not None and self._next.ts_ns <= at_ns else None
-        if moment is not None:
-            self._next = next(self._tape, None)
-        else:
+        moment = self._taken() if self._next is not None and self._next.ts_ns <= at_ns else None
+        if moment is None:
             self._see(at_ns)
         news = () if moment is None else moment.news()
         if found is None:
             for topic, message in news:
                 self.perform(self._engine.market(topic, message, at_ns))
         else:
-            decided = self._engine.resume(at_ns, news)
-            self.perform([*self._again(found, at_ns), *decided])
-            there = [(question._replace(withdrawal=None), answer) for question, answer in found if answer is not None]
-            for question, answer in there:
-                self.perform(answered(self._engine, question, answer, at_ns))
-            self._hear(unheard(self._engine, self._venue.told(at_ns)), at_ns)
-            for question, answer in there:
-                self.perform(settle(self._engine, question, answer, at_ns))
+            self.dealings.go_on(found, news, self._venue.told(at_ns))
             events = unheard(self._engine, events)
         self._hear(events, at_ns)
-        while (wake_ns := self._engine.wake_ns) is not None and wake_ns <= at_ns:
-            self.perform(self._engine.show(None, at_ns))
-            self.perform(self._engine.wake(at_ns))
+        if found is not None:
+            self.dealings.reconcile()
+        self.dealings.wake()
         if moment is not None:
             self.perform(self._decide(moment))
 
@@ -172,40 +161,38 @@ class Replay:
             self._engine.remember(topic, message)
 
     def perform(self, effects: Iterable[Effect]) -> None:
-        """Carries out what the engine wants, and what it wants when it hears of that."""
-        answers: deque[VenueEvent | RiskDecision] = deque()
-        while True:
-            for effect in effects:
-                match effect:
-                    case Publish():
-                        self._publish(effect)
-                    case Submit(intent) if self._engine.killed:
-                        answers.append(unsent(intent, self.now_ns))
-                    case Submit(intent):
-                        answers.extend(self._venue.submit(intent, self.now_ns))
-                    case Withdraw(intent):
-                        answers.extend(self._venue.cancel(intent, self.now_ns))
-                    case Deny(decision):
-                        answers.append(decision)
-            if not answers:
-                return
-            answer = answers.popleft()
-            hear = self._engine.refused if isinstance(answer, RiskDecision) else self._engine.venue
-            effects = hear(answer, self.now_ns)  # type: ignore[arg-type]
+        """Carries out what the engine wants, now."""
+        self.dealings.perform(effects)
 
-    def _catch_up(self, lines: deque[Mapping[str, Any]]) -> None:
+    def _catch_up(self, lines: deque[Mapping[str, Any]], acted_ns: deque[int]) -> None:
         """Market and venue as they were; parents have been made again from the journal and hear nothing of it."""
-        while self._next is not None and self._next.ts_ns < self.now_ns:
-            before = []
-            while lines and int(lines[0]["t"]) < self._next.ts_ns:
+
+        def come_to(ts_ns: int) -> None:
+            """The venue as it was when this moment was looked at."""
+            before: list[Mapping[str, Any]] = []
+            while lines and int(lines[0]["t"]) < ts_ns:
                 before.append(lines.popleft())
-            self._venue.restore(before)
-            while self._venue.run(self._next.ts_ns)[0] < self._next.ts_ns:
-                pass  # its news were heard then
-            for topic, message in self._next.news():
+            self._venue.restore([*before, {"t": ts_ns, "until": ts_ns, "batches": 0, "intent": None}])
+
+        def look_until(ts_ns: int) -> None:
+            while acted_ns and acted_ns[0] < ts_ns:
+                at_ns = acted_ns.popleft()
+                come_to(at_ns)
+                for topic, message in self._look(at_ns):
+                    self._engine.remember(topic, message)
+                self._engine.remembered(at_ns)
+            while acted_ns and acted_ns[0] == ts_ns:
+                acted_ns.popleft()
+
+        while self._next is not None and self._next.ts_ns < self.now_ns:
+            moment = self._taken()
+            look_until(moment.ts_ns)
+            come_to(moment.ts_ns)
+            for topic, message in moment.news():
                 self._engine.remember(topic, message)
-            self._remind(self._next)
-            self._next = next(self._tape, None)
+            self._engine.remembered(moment.ts_ns)
+            self._remind(moment)
+        look_until(self.now_ns)
         self._venue.restore(lines)
 
     def _idle(self, until_ns: int) -> None:
@@ -220,6 +207,4 @@ class Replay:
         if events and now_ns > self.now_ns:
             self._see(now_ns)
         self.now_ns = max(self.now_ns, now_ns)
-        for event in events:
-            self.perform(self._engine.show(event, self.now_ns))
-            self.perform(self._engine.venue(event, self.now_ns))
+        self.dealings.hear(events)

@@ -13,6 +13,7 @@ import click
 
 from core.console import DONE, note, run
 from live.serve_order import order
+from live.serve_wish import COMMANDS
 
 if TYPE_CHECKING:
     from core.bus_redis import RedisStreamBus
@@ -54,7 +55,8 @@ def serve() -> None:
     """
 
 
-serve.add_command(order)
+for command in (order, *COMMANDS):
+    serve.add_command(command)
 
 
 @serve.command()
@@ -183,15 +185,16 @@ async def _broker(process: _Process) -> None:
 
 
 async def _risk(process: _Process) -> None:
-    from core import topics
+    from core import epochs, topics
     from core.contracts import QuoteEvent
-    from live.serve_run import begin, first
+    from live.serve_run import begin, first, last_epoch
     from risk.engine import RiskEngine
     from risk.gate import RiskGate
 
     session, found = process.session, process.found
     instrument, limits = session.instrument, session.files.limits
     clock, beat, following = await _time(process)
+    epoch = await process.bus.next_epoch(epochs.RISK, last_epoch(found))
     gate = RiskGate(limits, kill=process.kill, instruments={instrument.symbol: instrument})
     engine = RiskEngine(
         process.bus,
@@ -199,10 +202,11 @@ async def _risk(process: _Process) -> None:
         [instrument.symbol],
         clock=clock,
         journal=process.journal,
+        epoch=epoch,
         on_refused=lambda topic, why: process.say(f"{topic}: {why}"),
     )
     engine.recall(found)
-    begin(process.journal, found, session.identity, beat.run, clock.now_ns())
+    begin(process.journal, found, session.identity, beat.run, clock.now_ns(), epoch)
     # What has been waiting would be refused without a price.
     quote = QuoteEvent.from_dict(await anext(process.bus.subscribe(topics.quotes(instrument.symbol))))
     gate.on_price(instrument.symbol, quote.bid, quote.ask, quote.ts_ns)
@@ -211,26 +215,31 @@ async def _risk(process: _Process) -> None:
 
 
 async def _router(process: _Process) -> None:
+    from core import epochs
     from core.journal_read import read
+    from live.routing import Routing
     from live.serve_router import RouterService
-    from live.serve_run import begin, first
+    from live.serve_run import begin, first, last_epoch
 
     session, found = process.session, process.found
     tape = process.open(process.folder / "tape")
     clock, beat, following = await _time(process)
+    routing = Routing.of(session, process.journal)
     service = RouterService(
         process.bus,
-        session.intake(),
+        session.intake() if routing is None else routing.before(session),
         process.journal,
         tape,
         process.kill,
         clock,
+        routing=routing,
         settings=session.market.venue.settings,
         switch_file=session.files.limits.kill_switch_file,
         on_refused=lambda topic, why: process.say(f"{topic}: {why}"),
     )
     service.recall(found, (entry.data for entry in read(tape.folder)))
-    service.engine.epoch = begin(process.journal, found, session.identity, beat.run, clock.now_ns())
+    epoch = await process.bus.next_epoch(epochs.ROUTER, last_epoch(found))
+    service.engine.epoch = begin(process.journal, found, session.identity, beat.run, clock.now_ns(), epoch)
     process.say(f"ready, {len(service.engine.unfinished())} parents at work")
     await first(following, service.run())
 

@@ -15,6 +15,7 @@ from broker.base import WIRE_ID, VenueOrder
 from broker.paper import PaperVenue, VenueNews
 from core import topics
 from core.contracts import FillEvent, OrderClosed, OrderEvent, OrderIntent
+from core.epochs import Fence, without_epochs
 from live import entries
 from live.engine import Log
 from live.serve_run import Said
@@ -22,6 +23,7 @@ from live.tape import Tape
 
 SHUT: Final = "shut"  # an order id that is not taken, now or ever, and why
 TOLD: Final = "told"  # so many news have been published, and the market up to a moment
+FENCE: Final = "fence"  # a process of a kind has begun: older ones are over
 KILLED: Final = "the kill switch was tripped before it was sent"
 
 
@@ -76,6 +78,7 @@ class Books:
         self._unsaid: deque[VenueNews] = deque()
         self._told = 0
         self._withdrawals = 0
+        self._fence = Fence()
         self._venue = _Venue(name, tape.market, note=self._note, say=self._say)
 
     # ---- its life
@@ -91,6 +94,8 @@ class Books:
                     self._ran_ns = max(self._ran_ns, int(entry["until"]))
                 case kind if kind == SHUT:
                     self._say(OrderClosed(**entry["closed"]))
+                case kind if kind == FENCE:
+                    self._fence.raise_to(entry["of"], int(entry["epoch"]))
                 case kind if kind == TOLD:
                     told, self._shown_ns = int(entry["count"]), int(entry["shown"])
                     self._told_shown_ns = self._shown_ns
@@ -126,6 +131,8 @@ class Books:
             return self._again(intent.intent_id)
         if self._kill.tripped():
             self._shut(intent.intent_id, "cancelled", KILLED)
+        elif (replaced := self._fence.refuses(intent)) is not None:
+            self._shut(intent.intent_id, "cancelled", f"R20 {replaced}")
         elif self._is_old(intent):
             self._shut(intent.intent_id, "expired", "it was too old when it arrived")
         elif intent.symbol != self._symbol:
@@ -133,8 +140,13 @@ class Books:
         elif not WIRE_ID.fullmatch(intent.intent_id):
             self._shut(intent.intent_id, "rejected", "this is no client order id: 1 to 32 of a-z, 0-9 and - are")
         else:
-            self._venue.submit(intent, self.now_ns)
+            self._venue.submit(without_epochs(intent), self.now_ns)
         return ()
+
+    def fence(self, kind: str, epoch: int) -> None:
+        """A process of this kind has begun: what older ones send is not obeyed any more."""
+        if self._fence.raise_to(kind, epoch):
+            self._journal.append({"k": FENCE, "t": self.now_ns, "of": kind, "epoch": epoch})
 
     def ask(self, intent_id: str) -> Sequence[Said]:
         """What has become of an order. One that has never come is never taken from now on, so this answer is final."""

@@ -3,6 +3,7 @@
     orders.new   -> orders.accepted, fills.new, orders.closed
     orders.ask   -> the same again, or orders.closed for an order that has never come and is not taken any more
     ctl.kill     trips the switch; what is open is withdrawn
+    ctl.epoch    a newer router or risk engine has begun: orders of older ones are not obeyed
     the tape     -> md.bars.*, md.quotes.*, and ctl.clock
 
 A message is finished once the venue's journal has what it asked for.
@@ -17,6 +18,7 @@ from core import topics
 from core.bus import GroupBus
 from core.bus_groups import Consumer, Delivery
 from core.contracts import OrderIntent
+from core.epochs import read_announcement
 from live.engine import Log
 from live.serve_books import Books
 from live.serve_run import Said, first, publish, who_and_why
@@ -43,7 +45,7 @@ class BrokerService:
         self._quotes: dict[str, dict[str, Any]] = {}
 
     async def run(self) -> None:
-        heard = (topics.KILL, topics.ASK, topics.ORDERS)
+        heard = (topics.KILL, topics.EPOCH, topics.ASK, topics.ORDERS)
         async with self._bus.consume(GROUP, *heard, consumer=GROUP) as consumer:
             await self._say()  # what may not have been published before the last end
             await first(self._listen(consumer), self._play(), self._beat())
@@ -89,6 +91,9 @@ class BrokerService:
         if delivery.topic == topics.KILL:
             self._kill.trip(*who_and_why(payload), self._now())
             self._books.withdraw_all()
+            return []
+        if delivery.topic == topics.EPOCH:
+            self._books.fence(*read_announcement(payload))
             return []
         if delivery.topic == topics.ASK:
             return [*self._books.ask(str(payload["intent_id"]))]

@@ -1,11 +1,13 @@
 """`fillwright serve router`: parents at work over a bus, by the trader's engine; gate and venue are other processes.
 
-    strat.parent                              parents: intents with `meta` as `execution.intake` reads it
-    strat.intent                              children, for risk; strat.parent also tells risk what they may add up to
+    strat.parent                              parents: intents with `meta` as `execution.intake` reads it; and what
+                                              somebody wishes of one, as `live/wishes.py` reads it
+    strat.intent                              children, for risk; before them, what those of a parent may add up to
     risk.decision, orders.*, fills.new        what became of them
     md.*                                      the market
     exec.report                               a parent has ended
     orders.ask                                a child of which nothing has been heard for long
+    ctl.epoch                                 which start of the router this is; a newer one has taken over
 
 The engine's own gate lets everything pass: the real one hears the same intents. What is wanted is in the journal before
 it is published under its id, and after a restart everything that may not have left is published again, so nothing is
@@ -20,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 from zlib import crc32
 
-from core import codec, topics
+from core import codec, epochs, topics
 from core.bus import GroupBus
 from core.bus_groups import Consumer, Delivery
 from core.contracts import (
@@ -36,15 +38,19 @@ from core.contracts import (
     TradeEvent,
 )
 from execution.intake import Intake
+from execution.routing.intake import RoutedIntake
 from execution.switchboard import MARKET_TOPICS
 from live.effects import Deny, Effect, Publish, Submit, Withdraw, unsent
 from live.engine import Engine, Log, VenueEvent
 from live.orders import Standing
 from live.questions import Patience, Questions
 from live.recovery import recall, unheard, unsettled
+from live.routing import Routing
 from live.serve_run import Said, first, publish, who_and_why
 from live.serve_time import NS
 from live.switch import last_cleared
+from live.wanted import PEOPLE
+from live.wishes import wish_of
 from risk.kill import KillSwitch
 
 GROUP: Final = "router"
@@ -69,13 +75,13 @@ class GateElsewhere:
     """Lets everything pass, and keeps what the gate of another process has to know of parents."""
 
     def __init__(self) -> None:
-        self.unsaid: list[dict[str, Any]] = []
+        self.unsaid: dict[str, dict[str, Any]] = {}  # by execution id
 
     def check(self, intent: OrderIntent, now_ns: int) -> RiskDecision:  # noqa: ARG002 - it is asked over the bus
         return RiskDecision(intent.intent_id, True)
 
     def on_parent(self, execution_id: str, symbol: str, side: Side, qty: float) -> None:
-        self.unsaid.append({"execution_id": execution_id, "symbol": symbol, "side": side, "qty": qty})
+        self.unsaid[execution_id] = {"execution_id": execution_id, "symbol": symbol, "side": side, "qty": qty}
 
     def recall(self, intent: OrderIntent, decision: RiskDecision, now_ns: int) -> None: ...
     def on_fill(self, fill: FillEvent) -> None: ...
@@ -87,6 +93,7 @@ class RouterService:
     """Works parents of one instrument. `recall` first, then `run` until it is cancelled or the bus ends.
 
     journal, tape  the engine's journal, and the market as it was heard
+    routing        the router whose `before` the intake is, over the same journal
     switch_file    the kill switch's, whose log says who cleared it
     on_refused     hears of messages that could not be read (topic, reason)
     """
@@ -94,12 +101,13 @@ class RouterService:
     def __init__(
         self,
         bus: GroupBus,
-        intake: Intake,
+        intake: Intake | RoutedIntake,
         journal: Log,
         tape: Log,
         kill: KillSwitch,
         clock: Clock,
         *,
+        routing: Routing | None = None,
         settings: Mapping[str, Any] | None = None,
         switch_file: str | None = None,
         patience: Patience = PATIENCE,
@@ -108,7 +116,8 @@ class RouterService:
         self._bus = bus
         self._intake = intake
         self._symbol = intake.instrument.symbol
-        self._journal = journal
+        self._routing = routing
+        self._journal = routing or journal
         self._tape = tape
         self._kill = kill
         self._clock = clock
@@ -122,7 +131,7 @@ class RouterService:
         self._newest: dict[str, dict[str, Any]] = {}  # of each market topic
         self._ask_ns = 0
         self.engine = Engine(
-            journal, self._gate, kill, {self._symbol: intake.instrument}, intake.work, settings=settings
+            self._journal, self._gate, kill, {self._symbol: intake.instrument}, intake.work, settings=settings
         )
         self._market: dict[str, type[Contract]] = {name(self._symbol): kind for name, kind in MARKET_TOPICS}
 
@@ -133,16 +142,22 @@ class RouterService:
         def in_order() -> Iterator[Mapping[str, Any]]:
             for entry in journal:
                 self._remember(heard, int(entry["t"]))
+                if self._routing is not None:
+                    self._routing.follow(entry)
                 yield entry
+                self.engine.remembered(int(entry["t"]))
 
         recall(self.engine, in_order())
         self._remember(heard, None)
 
     async def run(self) -> None:
         heard = (topics.KILL, *_NEWS, topics.RISK, *self._market, topics.PARENT)
-        async with self._bus.consume(GROUP, *heard, consumer=GROUP) as consumer:
+        epoch, starts = self.engine.epoch, self._bus.subscribe(topics.EPOCH)
+        async with self._bus.consume(GROUP, *heard, consumer=f"{GROUP}#{epoch}") as consumer:
+            if epoch:
+                await epochs.announce(self._bus, epochs.ROUTER, epoch)
             await self._go_on()
-            await first(self._listen(consumer), self._wake())
+            await first(self._listen(consumer), self._wake(), epochs.until_replaced(starts, epochs.ROUTER, epoch))
 
     # ---- its two tasks
 
@@ -198,6 +213,8 @@ class RouterService:
         elif topic == topics.KILL:
             self._kill.trip(*who_and_why(payload), now_ns)
             await self._watch_switch()
+        elif "do" in payload:
+            await self._wish(payload, now_ns)
         elif "intent_id" in payload:
             if not self._price() > 0:
                 self._waiting.append(delivery)
@@ -243,6 +260,17 @@ class RouterService:
             effects = self.engine.refuse(report, now_ns)
         await self._perform(effects)
 
+    async def _wish(self, asked: dict[str, Any], now_ns: int) -> None:
+        """Raises ValueError for a parent that is not here (yet), and for what cannot be meant."""
+        name = str(asked.get("id"))
+        if name not in self.engine.parents:
+            name = self._intake.name(PEOPLE, name)
+        request = self.engine.parents.get(name)
+        if request is None:
+            raise ValueError(f"order {asked.get('id')!r} is not here")
+        if name not in self.engine.reports:
+            await self._perform(self.engine.tell(name, wish_of(asked, request, self._intake.instrument), now_ns))
+
     async def _watch_switch(self) -> None:
         """Does what the switch says, whoever moved it; one that has vanished without a name is tripped again."""
         engine, tripped = self.engine, self._kill.tripped()
@@ -274,16 +302,16 @@ class RouterService:
         lost += self._parents()
         for question in unsettled(self.engine):
             if question.order.standing is Standing.SENT:
-                lost.append(_intent(question.order.intent))
+                lost.append(self._intent(question.order.intent))
             if question.withdrawal is not None:
-                lost.append(_intent(question.withdrawal))
+                lost.append(self._intent(question.withdrawal))
         await publish(self._bus, lost)
         await self._perform(self.engine.resume(self._now()))
 
     async def _perform(self, effects: Iterable[Effect]) -> None:
         """Publishes what the engine wants, and what it wants when it hears of that."""
         while True:
-            said = self._parents()  # before their children: risk refuses those of parents that it does not know
+            said = self._parents()  # before their children, in one stream: risk refuses those of unknown parents
             answers: list[VenueEvent | RiskDecision] = []
             for effect in effects:
                 match effect:
@@ -294,7 +322,7 @@ class RouterService:
                     case Submit(intent) if self.engine.killed:
                         answers.append(unsent(intent, self._now()))
                     case Submit(intent) | Withdraw(intent):
-                        said.append(_intent(intent))
+                        said.append(self._intent(intent))
                     case Deny(decision):
                         answers.append(decision)
             await publish(self._bus, said)
@@ -309,8 +337,14 @@ class RouterService:
             effects = more
 
     def _parents(self) -> list[Said]:
-        parents, self._gate.unsaid = self._gate.unsaid, []
-        return [Said(topics.PARENT, one, f"{topics.PARENT}/{one['execution_id']}/{one['qty']}") for one in parents]
+        """What the children of parents at work may add up to, as far as that is news for risk."""
+        parents, self._gate.unsaid = self._gate.unsaid, {}
+        epoch = {"epoch": self.engine.epoch} if self.engine.epoch else {}
+        return [Said(topics.INTENT, one | epoch) for name, one in parents.items() if name not in self.engine.reports]
+
+    def _intent(self, intent: OrderIntent) -> Said:
+        payload = epochs.stamped(intent, epochs.ROUTER, self.engine.epoch)
+        return Said(topics.INTENT, payload, f"{topics.INTENT}/{intent.intent_id}")
 
     # ---- inside
 
@@ -331,10 +365,6 @@ class RouterService:
     def _market_message(self, topic: str, payload: dict[str, Any]) -> QuoteEvent | TradeEvent | OHLCVBar:
         message: Any = self._market[topic].from_dict(payload)
         return message  # type: ignore[no-any-return]
-
-
-def _intent(intent: OrderIntent) -> Said:
-    return Said(topics.INTENT, intent.to_dict(), f"{topics.INTENT}/{intent.intent_id}")
 
 
 def _report(payload: dict[str, Any]) -> Said:

@@ -23,9 +23,14 @@ class OtherRunError(FillwrightError):
 
 
 def begin(
-    journal: Log, found: Iterable[Mapping[str, Any]], identity: Mapping[str, Any], run_name: str, now_ns: int
+    journal: Log,
+    found: Iterable[Mapping[str, Any]],
+    identity: Mapping[str, Any],
+    run_name: str,
+    now_ns: int,
+    epoch: int | None = None,
 ) -> int:
-    """Writes that a process begins, and returns its number, 1 for the first.
+    """Writes that a process begins, and returns its number: `epoch`, or the one after the journal's last.
 
     Raises OtherRunError where the journal belongs to another run, OtherSettingsError where settings have changed.
     """
@@ -43,13 +48,18 @@ def begin(
                 f"the journal was written under other settings: {'; '.join(found_other[:MOST_DIFFERENCES])}. "
                 "Restore them, or begin with an empty folder and another --prefix"
             )
-    epoch = 1 + max((int(start["epoch"]) for start in starts), default=0)
+    epoch = 1 + last_epoch(starts) if epoch is None else epoch
     journal.append(
         {"k": entries.START, "t": now_ns, "epoch": epoch, "settings": dict(identity), "version": program_version()}
         | {"run": run_name}
     )
     journal.sync()
     return epoch
+
+
+def last_epoch(found: Iterable[Mapping[str, Any]]) -> int:
+    """Of the newest start in a journal; 0 where there is none."""
+    return max((int(entry["epoch"]) for entry in found if entry["k"] == entries.START), default=0)
 
 
 class Said(NamedTuple):

@@ -16,9 +16,11 @@ from typing import Any, Final, Literal
 from core.bus import BusProto
 from core.clock import Clock
 from live.answers import answer
+from live.ccxt_feed import Poller
 from live.effects import Publish
+from live.live_tape import LiveTape
 from live.requests import RequestServer
-from live.settings import MAX
+from live.settings import MAX, ReplayFeed
 from live.sweep import Residue
 from live.trader import Trader
 
@@ -74,14 +76,21 @@ class Service:
         clock: Clock,
         on_look: Callable[[Trader], None] = lambda _trader: None,
         on_residue: Callable[[Residue], None] = lambda _residue: None,
+        feed: Poller | None = None,
+        on_feed: Callable[[str], None] = lambda _line: None,
     ) -> None:
-        """`said`: what the trader puts there is published after each step, in order."""
+        """`said`: what the trader puts there is published after each step, in order.
+
+        feed     what fills the trader's tape, where that is a live one; `on_feed` hears of it, in its thread
+        """
         self.trader = trader
         self._bus = bus
         self._said = said
         self._clock = clock
         self._on_look = on_look
         self._on_residue = on_residue
+        self._feed = feed
+        self._on_feed = on_feed
         self._residue: Residue | None = None
         self._signals = 0
         self._call = asyncio.Event()
@@ -89,10 +98,18 @@ class Service:
     async def run(self) -> Ending:
         """Until the tape is over, or it is stopped. Raises JournalError where nothing can be written any more."""
         settings = self.trader.session.settings
-        self._pace = Pace(self._clock, settings.feed.speed, self.trader.now_ns)  # type: ignore[union-attr]
+        if isinstance(settings.feed, ReplayFeed):
+            self._pace = Pace(self._clock, settings.feed.speed, self.trader.now_ns)
+        else:
+            self._pace = Pace(self._clock, 1.0, self._clock.now_ns())
         with _signals(self._signal):  # first: who sees the socket may stop it
             async with RequestServer(settings.socket_path, self._answer):
-                return await self._loop(settings.on_stop)
+                try:
+                    self._listen()
+                    return await self._loop(settings.on_stop)
+                finally:
+                    if self._feed is not None:
+                        self._feed.stop()
 
     async def _loop(self, on_stop: str) -> Ending:
         trader = self.trader
@@ -109,12 +126,13 @@ class Service:
             self._on_look(trader)
             if trader.stopping is not None and not trader.engine.working:
                 return Ending.STOPPED
-            if trader.next_ns is None:
+            if trader.over:
                 return Ending.TAPE_OVER
             await self._wait()
 
     def _advance(self) -> None:
         """Plays on to where the tape should be, for a while."""
+        self._take_in()
         until_ns = self._pace.tape_ns()
         began_ns = self._clock.now_ns()
         while self.trader.step(until_ns):
@@ -122,10 +140,32 @@ class Service:
             if self._clock.now_ns() - began_ns > SLICE_NS:
                 return
 
+    def _listen(self) -> None:
+        """The feed's thread begins; what it brings is taken in by the loop."""
+        if self._feed is None:
+            return
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop is over
+                loop.call_soon_threadsafe(self._call.set)
+
+        self._feed.start(wake, self._on_feed)
+
+    def _take_in(self) -> None:
+        """What the feed has brought, on record after everything that has been done."""
+        tape = self.trader.session.tape
+        if self._feed is None or not isinstance(tape, LiveTape):
+            return
+        while self._feed.batches:
+            tape.take(self._feed.batches.popleft(), self._clock.now_ns(), self.trader.now_ns)
+
     def _guard(self) -> None:
         """The kill switch, whoever moved it."""
         self.trader.watch_switch()
-        residue = self.trader.sweep(self._clock.now_ns())
+        steady_ns = self._clock.now_ns()
+        self.trader.ask(steady_ns)
+        residue = self.trader.sweep(steady_ns)
         if residue is not None and residue != self._residue:
             self._on_residue(residue)
         self._residue = residue

@@ -6,8 +6,7 @@ Everything that can be wrong is found here, before a line is written to the jour
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from core import codec, config
@@ -18,7 +17,7 @@ from execution.config import load as load_execution
 from execution.intake import Intake
 from execution.profile import VolumeHistory
 from execution.stored import StoredMarket, asked_period, instrument_facts, stored_market
-from live.settings import LiveSettings, ReplayFeed
+from live.settings import LiveSettings, ReplayFeed, settings_file
 from live.tape import BarTape, Tape
 from research.data_reader import DataReader
 from risk.limits import RiskLimits, load_limits
@@ -27,6 +26,7 @@ from strategies.registry import make
 
 if TYPE_CHECKING:
     from execution.ticks.stored import StoredTicks
+    from live.live_market import LiveMarket
 
 MOST_DIFFERENCES: Final = 5  # that one line names
 
@@ -46,7 +46,7 @@ class Session:
     """Ready to trade."""
 
     files: Files
-    market: StoredMarket | StoredTicks
+    market: StoredMarket | StoredTicks | LiveMarket
     tape: Tape
 
     @property
@@ -62,7 +62,9 @@ class Session:
         """What decides which orders are sent, as it stands in the journal; a restart must find the same."""
         settings, files = self.settings, self.files
         feed = {
-            name: value for name, value in codec.to_dict(settings.feed).items() if name not in ("speed", "poll_seconds")
+            name: value
+            for name, value in codec.to_dict(settings.feed).items()
+            if name not in ("speed", "poll_seconds", "timeout_seconds")
         }
         arguments = self.market.venue.executor_arguments
         whole = {
@@ -83,21 +85,30 @@ class Session:
         return intake_of(self.identity, self.market.venue.volumes)
 
 
-def read_files(settings: LiveSettings) -> Files:
-    """Strategies, execution and risk settings. Raises FillwrightError: one line with the file or word at fault."""
+def read_files(settings: LiveSettings, *, router: str | None = None) -> Files:
+    """Strategies, execution and risk settings; `router` over the execution settings' `routing.router`.
+
+    Raises FillwrightError: one line with the file or word at fault.
+    """
     chosen = settings.strategies_config
-    strategies_file = Path(chosen) if chosen is not None else config.find("strategies.yaml")
+    strategies_file = settings_file(chosen or "config/strategies.yaml")
     strategies = tuple(
         make(one.id, one.symbol, config_path=strategies_file, seed=settings.seed) for one in settings.strategies
     )
-    return Files(settings, strategies, load_execution(settings.execution_config), load_limits(settings.risk_config))
+    execution = load_execution(settings_file(settings.execution_config))
+    if router is not None:
+        execution = replace(execution, routing=replace(execution.routing, router=router))
+    return Files(settings, strategies, execution, load_limits(settings_file(settings.risk_config)))
 
 
 def open_session(files: Files, reader: DataReader) -> Session:
-    """Reads the data and makes the market. Raises DataError where the store does not have them."""
+    """Reads the data and makes the market. Raises DataError where the store does not have them.
+
+    Of recorded data; `live.live_market.live_session` has the one of a live feed.
+    """
     feed = files.settings.feed
     if not isinstance(feed, ReplayFeed):
-        raise ConfigError("feed: type ccxt cannot be traded yet: add --replay to play recorded data of its symbol")
+        raise ConfigError("feed: this needs recorded data, which a feed of type ccxt is not; type: replay plays them")
     start_ns, end_ns = asked_period(feed.start, feed.end, "feed.start", "feed.end")
     seed = files.settings.seed
     identity = {
@@ -124,7 +135,7 @@ def open_session(files: Files, reader: DataReader) -> Session:
         reader,
         feed.symbol,
         files.execution,
-        with_quotes=feed.kind == "quotes",
+        data=feed.kind,
         start_ns=start_ns,
         end_ns=end_ns,
         venue_name=feed.venue,

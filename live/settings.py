@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from core import checks
-from core.config import load
+from core.config import find, load
 from core.errors import ConfigError
 
 MAX: Final = "max"
@@ -43,15 +43,22 @@ class ReplayFeed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CcxtFeed:
-    """Trades and quotes of an exchange, polled every `poll_seconds` through ccxt; orders stay on paper."""
+    """Trades and quotes of an exchange, polled every `poll_seconds` through ccxt; orders stay on paper.
+
+    timeout_seconds  after which a request counts as failed and is made again
+    endpoint         scheme and host in place of the exchange's own, for proxies and testnets
+    """
 
     type: Literal["ccxt"] = "ccxt"
     exchange: str
     symbol: str
     poll_seconds: float = 1.0
+    timeout_seconds: float = 5.0
+    endpoint: str | None = None
 
     def __post_init__(self) -> None:
         checks.positive("poll_seconds", self.poll_seconds)
+        checks.positive("timeout_seconds", self.timeout_seconds)
 
 
 Feed = ReplayFeed | CcxtFeed
@@ -109,6 +116,11 @@ class LiveSettings:
         return Path(self.folder) / "venue"
 
     @property
+    def tape_journal(self) -> Path:
+        """What a live feed brought."""
+        return Path(self.folder) / "tape"
+
+    @property
     def run(self) -> Path:
         return Path(self.folder) / "run"
 
@@ -119,7 +131,15 @@ class LiveSettings:
 
 def load_live(path: Path | str) -> LiveSettings:
     """Raises ConfigError: one line."""
-    return load(path, LiveSettings)
+    return load(settings_file(path), LiveSettings)
+
+
+def settings_file(path: Path | str) -> Path:
+    """The file; where `config/NAME` is not in this folder, the one of that name that came with the installation."""
+    file = Path(path)
+    if file.exists() or file.parent != Path("config"):
+        return file
+    return find(file.name) or file
 
 
 def replayed(

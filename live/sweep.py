@@ -59,20 +59,21 @@ class Sweep:
         effects = engine.sweep(now_ns)
         for order in shown or ():
             if order.intent_id not in engine.orders:
-                effects.append(Withdraw(self._strangers(order, now_ns)))
+                self._foreign += 1
+                effects.append(Withdraw(foreign_cancel(f"kill-{self._foreign}", order, now_ns)))
         return effects
 
-    def _strangers(self, order: VenueOrder, now_ns: int) -> OrderIntent:
-        """An order in our account that this journal knows nothing of: side and price do not matter to a cancel."""
-        self._foreign += 1
-        return OrderIntent(
-            f"kill-{self._foreign}",
-            now_ns,
-            "kill",
-            order.symbol,
-            "buy",
-            "market",
-            order.qty,
-            action="cancel",
-            target_intent_id=order.intent_id,
-        )
+
+def foreign_cancel(intent_id: str, order: VenueOrder, now_ns: int) -> OrderIntent:
+    """Of an order in our account that is not at work here: side and price do not matter to a cancel."""
+    return OrderIntent(
+        intent_id,
+        now_ns,
+        "nobody",
+        order.symbol,
+        "buy",
+        "market",
+        order.qty,
+        action="cancel",
+        target_intent_id=order.intent_id,
+    )

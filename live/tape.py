@@ -12,7 +12,8 @@ from core.bars import Bars
 from core.contracts import OHLCVBar, QuoteEvent
 from execution.market import BarMarket
 from execution.timed import TimedBars, TimedMarket
-from live.replay import Data, Moment
+from live.dealings import Data
+from live.replay import Moment
 
 
 class Tape(Protocol):
@@ -23,8 +24,14 @@ class Tape(Protocol):
     @property
     def first_ns(self) -> int: ...
     @property
-    def last_ns(self) -> int: ...
-    def moments(self) -> Iterator[Moment]: ...
+    def last_ns(self) -> int | None:
+        """Where it ends; None: it grows, and nobody knows."""
+        ...
+
+    def moments(self) -> Iterator[Moment]:
+        """In order of time. A tape that grows has no more for now where this ends, and goes on when it has."""
+        ...
+
     def bar_at(self, ts_ns: int) -> OHLCVBar | None:
         """The bar that closes at this moment, for strategies."""
         ...

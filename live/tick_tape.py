@@ -18,7 +18,8 @@ from execution.ticks.market import TickMarket
 from execution.ticks.rows import TRADE
 from execution.ticks.venue import TickVenue
 from execution.timed import TimedMarket
-from live.replay import Data, Moment
+from live.dealings import Data
+from live.replay import Moment
 
 LOOK_NS: Final = 1_000_000_000
 _SIDES: Final[dict[int, Side]] = {1: "buy", -1: "sell"}

@@ -7,9 +7,10 @@ would have sent.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from broker.paper import PaperVenue
 from core import topics
@@ -19,7 +20,8 @@ from core.frozen import FrozenDict
 from execution.contracts import ExecutionReport
 from execution.desk import Worked
 from execution.events import Cancel
-from execution.intake import Request
+from execution.intake import Intake, Request
+from execution.routing.intake import RoutedIntake
 from execution.stored import program_version
 from live import entries
 from live.diary import Diary
@@ -28,12 +30,15 @@ from live.engine import Engine, Log, Wish
 from live.ledger import Ledger, Past
 from live.recovery import recall
 from live.replay import Moment, Replay
+from live.routing import Routing
 from live.session import Session, intake_of, refuse_others
-from live.sweep import Residue, Sweep
+from live.sweep import Residue
 from live.switch import last_cleared
 from live.wanted import PEOPLE, Wanted
 from risk.gate import RiskGate
 from risk.kill import KillSwitch
+
+ASK_EVERY_NS: Final = 100_000_000  # at most
 
 
 class Trader:
@@ -56,10 +61,11 @@ class Trader:
         self.kill = kill
         self.stopping: str | None = None  # why no parent is taken in any more
         self.fills: list[FillEvent] = []
-        self._diary = Diary(journal)
+        self.routing = Routing.of(session, journal)
+        self._diary = Diary(self.routing or journal)
         self._publish = publish
         self._orders = tuple(orders)
-        self._intake = session.intake()
+        self._intake: Intake | RoutedIntake = session.intake()
         self.identity: dict[str, Any] | None = None  # of the last start in the journal
         instrument = session.instrument
         self.gate = RiskGate(session.files.limits, kill=kill, instruments={instrument.symbol: instrument})
@@ -77,8 +83,9 @@ class Trader:
         self._past = Past()
         self._recovering = False
         self._told_ns = 0  # when what is being recalled happened
+        self._acted_ns: list[int] = []  # when parents heard anything, before a restart
         self._flatten = False
-        self._sweep: Sweep | None = None
+        self._ask_ns = 0  # when the venue may be asked again
 
     # ---- its life
 
@@ -95,7 +102,7 @@ class Trader:
         recalled = recall(engine, self._watched(journal))
         if self.identity is not None and not accept_settings:
             refuse_others(self.identity, identity)
-        self._intake = self.session.intake()
+        self._intake = self.session.intake() if self.routing is None else self.routing.before(self.session)
         first_ns = self.session.tape.first_ns
         self.replay = Replay(
             engine,
@@ -111,7 +118,8 @@ class Trader:
         engine.note({"k": entries.START, "t": max(engine.now_ns, first_ns), **start})
         if recalled:
             self._follow_switch()
-            self.replay.recover(venue)
+            self.replay.recover(venue, self._acted_ns)
+            self._acted_ns.clear()
         self._past.rest()
         self._recovering = False
         if recalled:
@@ -121,8 +129,8 @@ class Trader:
 
     def step(self, until_ns: int | None = None) -> bool:
         """Plays to the next moment, at most to `until_ns` and to the tape's end; False where there is none by then."""
-        last_ns = self.session.tape.last_ns
-        return self.replay.step(last_ns if until_ns is None else min(until_ns, last_ns))
+        ends = [ns for ns in (until_ns, self.session.tape.last_ns) if ns is not None]
+        return self.replay.step(min(ends, default=None))
 
     @property
     def now_ns(self) -> int:
@@ -131,9 +139,14 @@ class Trader:
 
     @property
     def next_ns(self) -> int | None:
-        """When something happens next; None once the tape is over."""
-        next_ns = self.replay.next_ns
-        return None if next_ns is None or next_ns > self.session.tape.last_ns else next_ns
+        """When something happens next; None where nothing does any more, or nobody knows what yet."""
+        next_ns, last_ns = self.replay.next_ns, self.session.tape.last_ns
+        return None if next_ns is None or (last_ns is not None and next_ns > last_ns) else next_ns
+
+    @property
+    def over(self) -> bool:
+        """The tape has come to its end; one that grows never does."""
+        return self.session.tape.last_ns is not None and self.next_ns is None
 
     def close(self, why: str) -> None:
         """The process ends in order; children stay where they are."""
@@ -145,8 +158,10 @@ class Trader:
     def place(self, wanted: Wanted) -> Request | ExecutionReport:
         """Puts a parent to work, or finds it at work or over: its request, or the report of why it was refused.
 
-        Raises ValueError where its id belongs to another order.
+        Raises ValueError where its id belongs to another order, and while no price is known: its id is free then.
         """
+        if math.isnan(self._price()):
+            raise ValueError("no price is known yet: ask again in a moment")
         self.replay.perform(self._place(wanted, self.now_ns))
         name = self.name_of(wanted)
         return self.engine.parents.get(name) or self.engine.reports[name]
@@ -158,6 +173,15 @@ class Trader:
     def tell(self, execution_id: str, wish: Wish) -> None:
         """Pause, resume, amend or cancel. Raises ValueError for an execution that is not here."""
         self.replay.perform(self.engine.tell(execution_id, wish, self.now_ns))
+
+    def rearm(self, key: str, by: str, reason: str) -> None:
+        """Enables what the gate has disabled (R06, R16), and writes down who did it, durably.
+
+        Raises ValueError without a name and a reason, or for a key that is not disabled.
+        """
+        self.gate.rearm(key, by, reason)
+        self.engine.note({"k": entries.REARM, "t": self.now_ns, "key": key, "by": by, "reason": reason})
+        self._diary.sync()
 
     def stop(self, reason: str) -> None:
         """Cancels every parent, and takes no more in."""
@@ -213,6 +237,7 @@ class Trader:
             "fills": len(self.fills),
             "positions": dict(self.ledger.positions()),
             "killed": self.engine.killed,
+            "disabled": self.gate.disabled,
             "stopping": self.stopping,
         }
 
@@ -232,14 +257,13 @@ class Trader:
 
     def sweep(self, steady_ns: int) -> Residue | None:
         """Withdraws what is open while killed, once a second by a clock that never jumps; what is left in the end."""
-        if not self.engine.killed:
-            self._sweep = None
-            return None
-        if self._sweep is None:
-            self._sweep = Sweep(steady_ns)
-        if self._sweep.next_ns is not None and steady_ns >= self._sweep.next_ns:
-            self.replay.perform(self._sweep.round(self.engine, self.venue.open_orders(), steady_ns, self.now_ns))
-        return self._sweep.residue
+        return self.replay.dealings.sweep(steady_ns)
+
+    def ask(self, steady_ns: int) -> None:
+        """Asks the venue about orders of which something should have been heard, by a clock that never jumps."""
+        if steady_ns >= self._ask_ns:
+            self._ask_ns = steady_ns + ASK_EVERY_NS
+            self.replay.dealings.ask(steady_ns)
 
     def _follow_switch(self) -> None:
         """A switch that somebody has cleared by name is clear; one that has merely vanished is tripped again."""
@@ -364,6 +388,8 @@ class Trader:
         """The journal as it is read back: settings follow it, and accounts, each in its time."""
         for entry in journal:
             self._told_ns = int(entry["t"])
+            if self.routing is not None:
+                self.routing.follow(entry)
             match entry["k"]:
                 case entries.START:
                     self.identity = dict(entry["settings"])
@@ -374,6 +400,10 @@ class Trader:
                 case entries.REPORT:
                     report = ExecutionReport.from_dict(entry["report"])
                     self._past.add(self._told_ns, partial(self.ledger.ended, report))
+                case entries.HEARD | entries.STRAY if self._told_ns not in self._acted_ns[-1:]:
+                    self._acted_ns.append(self._told_ns)
+                case entries.REARM if entry["key"] in self.gate.disabled:
+                    self.gate.rearm(entry["key"], entry["by"], entry["reason"])
                 case entries.DECIDED:
                     self._past.decided(self._told_ns)
             yield entry

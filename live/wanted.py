@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
 from core import checks, codec
 from core.contracts import SIDES, Contract, OrderIntent, Side
-from core.errors import ConfigError, DataError
+from core.errors import ConfigError, DataError, nearest
 from core.frozen import EMPTY
 from execution.contracts import ALGO_TYPES, AlgoType
 from research.times import parse_ns
@@ -60,6 +60,40 @@ class Wanted(Contract):
         return OrderIntent(self.id, now_ns, PEOPLE, self.symbol, self.side, kind, self.quantity, self.limit_price, meta)
 
 
+def wanted_of(told: object, symbol: str) -> Wanted:
+    """The order that somebody wrote or sent, for a trader of this symbol.
+
+    Raises ValueError in words that a person can act on.
+    """
+    if not isinstance(told, dict):
+        raise ValueError("an order is an object with id, symbol, side and quantity")
+    known = [field.name for field in fields(Wanted)]
+    for name in told:
+        if name not in known:
+            raise ValueError(f"an order has no {name!r}: {nearest(str(name), known)}")
+    for name in ("id", "symbol", "side", "quantity"):
+        if told.get(name) is None:
+            raise ValueError(f"{name} is missing")
+    for name, value in told.items():
+        kinds, what = _KINDS[name]
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+            raise ValueError(f"{name} must be {what}, was {value!r}")
+    for name, words in (("side", SIDES), ("algo", ALGO_TYPES)):
+        if told.get(name) is not None and told[name] not in words:
+            raise ValueError(f"{name} {told[name]!r} is not known: {nearest(told[name], words)}")
+    if told["symbol"] != symbol:
+        raise ValueError(f"symbol {told['symbol']!r} is not traded here: {nearest(told['symbol'], [symbol])}")
+    return Wanted.from_dict(told)
+
+
+_KINDS: Final[dict[str, tuple[tuple[type, ...], str]]] = {
+    **dict.fromkeys(("id", "symbol", "side", "algo", "start"), ((str,), "text")),
+    **dict.fromkeys(("quantity", "limit_price"), ((int, float), "a number")),
+    "duration_seconds": ((int,), "a whole number of seconds"),
+    "params": ((dict,), "an object of the algorithm's parameters"),
+}
+
+
 def read_wanted(path: Path, symbol: str) -> tuple[Wanted, ...]:
     """The parents of a file, one JSON object a line, in order of their times; equal ones as they stand.
 
@@ -74,11 +108,9 @@ def read_wanted(path: Path, symbol: str) -> tuple[Wanted, ...]:
         if not line.strip():
             continue
         try:
-            one = Wanted.from_dict(codec.from_json(line))
+            one = wanted_of(codec.from_json(line), symbol)
         except ValueError as error:
             raise DataError(f"{path} line {number}: {error}") from error
-        if one.symbol != symbol:
-            raise DataError(f"{path} line {number}: symbol {one.symbol} is not the trader's, which is {symbol}")
         if one.id in found:
             raise DataError(f"{path} line {number}: id {one.id!r} stands twice")
         found[one.id] = one

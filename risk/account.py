@@ -65,6 +65,9 @@ class Account:
 
     def price(self, book: Book, bid: float, ask: float, ts_ns: int) -> None:
         self._before(ts_ns)
+        if bid == book.bid and ask == book.ask:  # nothing is worth anything else
+            book.reference_ts_ns = ts_ns
+            return
         was = book.mark
         book.price(bid, ask, ts_ns)
         if math.isnan(was):
@@ -75,12 +78,13 @@ class Account:
         """Takes over what has changed in a book."""
         value, worth, exposure = book.value, book.buys_worth + book.sells_worth, book.exposure
         book.appraise()
-        if math.isnan(value + worth + exposure) or math.isnan(book.exposure):
+        change = book.exposure - exposure
+        if change != change:  # NaN: there is or was no price
             self._add_up()
             return
         self._value += book.value - value
         self.open_worth += book.buys_worth + book.sells_worth - worth
-        self.exposure += book.exposure - exposure
+        self.exposure += change
         self._changes += 1
         if self._changes >= _ANEW:
             self._add_up()

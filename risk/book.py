@@ -41,10 +41,15 @@ class OpenOrders:
 
     def begin(self, intent_id: str, qty: float, price: float | None) -> None:
         self.orders += 1
-        self.reserve(qty, price)
-        if price is not None:
-            self._resting[intent_id] = price
-            self.best = price if self.best is None else self._better(self.best, price)
+        self.qty += qty
+        if price is None:
+            self.market_qty += qty
+            return
+        self.limit_worth += qty * price
+        self._resting[intent_id] = price
+        best = self.best
+        if best is None or (price > best if self.side == "buy" else price < best):
+            self.best = price
 
     def rest_no_more(self, intent_id: str) -> None:
         """It is not in the venue's book any more; fills may still be on their way."""
@@ -58,9 +63,6 @@ class OpenOrders:
         self.orders -= 1
         if self.orders == 0:
             self.qty = self.limit_worth = self.market_qty = 0.0
-
-    def _better(self, one: float, other: float) -> float:
-        return max(one, other) if self.side == "buy" else min(one, other)
 
 
 @dataclass(slots=True)
@@ -115,13 +117,16 @@ class Book:
 
         exposure = max(value + open buys, open sells - value): the larger of the positions that may come of it.
         """
-        size = self.multiplier
-        buys, sells = self.buys, self.sells
-        self.value = self.position * self.mark * size if self.position else 0.0
-        self.buys_worth = (buys.limit_worth + (buys.market_qty * self.edge if buys.market_qty else 0.0)) * size
-        self.sells_worth = (sells.limit_worth + (sells.market_qty * self.edge if sells.market_qty else 0.0)) * size
-        up, down = self.value + self.buys_worth, self.sells_worth - self.value
-        self.exposure = up if up >= down or math.isnan(up) else down  # NaN in either stays NaN
+        size, position, bought, sold = self.multiplier, self.position, self.buys, self.sells
+        value = position * self.mark * size if position else 0.0
+        buys, sells = bought.limit_worth, sold.limit_worth
+        if bought.market_qty:
+            buys += bought.market_qty * self.edge
+        if sold.market_qty:
+            sells += sold.market_qty * self.edge
+        self.value, self.buys_worth, self.sells_worth = value, buys * size, sells * size
+        up, down = value + self.buys_worth, self.sells_worth - value
+        self.exposure = up if up >= down or up != up else down  # NaN in either stays NaN
 
 
 def sane(bid: float, ask: float) -> bool:

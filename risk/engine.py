@@ -2,9 +2,12 @@
 
     strat.intent               -> risk.decision, and what is allowed on to the broker: orders.new
     fills.new, orders.closed   what became of it
-    strat.parent               what children may add up to: execution_id, and symbol, side, qty or an `algo` with them
+    strat.parent               what children may add up to: execution_id, and symbol, side, qty or an `algo` with them;
+                               the same on strat.intent arrives before the children that are published there after it
     md.quotes.*, md.bars.*     the reference price; a bar's close where a symbol has no quotes
     ctl.kill                   trips the switch; clearing it takes a person at the file
+    ctl.rearm                  enables what R06 or R16 has disabled: key, by, reason
+    ctl.epoch                  a newer router has begun: orders of older ones are refused from now on (R20)
 
 It may be told anything twice: an intent that comes again gets the answer that it got, an allowed order goes on once.
 With a journal every answer is durable before anybody hears it, and `recall` makes the gate again from what is there.
@@ -18,7 +21,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
-from core import topics
+from core import epochs, topics
 from core.bus import GroupBus
 from core.bus_groups import Delivery, work
 from core.clock import Clock, WallClock
@@ -27,7 +30,7 @@ from core.errors import FillwrightError
 from risk.gate import RiskGate
 
 GROUP: Final = "risk"
-ORDER, FILL, CLOSED, PARENT, REARM = "order", "fill", "closed", "parent", "rearm"
+ORDER, FILL, CLOSED, PARENT, REARM, FENCE = "order", "fill", "closed", "parent", "rearm", "fence"
 Entry = Mapping[str, Any]
 
 
@@ -41,6 +44,8 @@ class Log(Protocol):
 class RiskEngine:
     """Serves one gate from `run` until the bus is closed. `symbols`: whose prices it follows.
 
+    epoch: of this start (`core/epochs.py`); it goes along with the orders that pass, and `run` raises ReplacedError
+    once a newer engine has begun. 0: there is only this one.
     on_refused(topic, why) hears of what could not be read and of ids that were used twice.
     """
 
@@ -53,6 +58,7 @@ class RiskEngine:
         clock: Clock | None = None,
         journal: Log | None = None,
         group: str = GROUP,
+        epoch: int = 0,
         on_refused: Callable[[str, str], None] = lambda _topic, _why: None,
     ) -> None:
         self.gate = gate
@@ -61,6 +67,7 @@ class RiskEngine:
         self._clock = clock if clock is not None else WallClock()
         self._journal = journal
         self._group = group
+        self._epoch = epoch
         self._on_refused = on_refused
         self._broken: str | None = None  # why nothing may pass any more
         self._quoted: set[str] = set()
@@ -69,6 +76,8 @@ class RiskEngine:
             topics.CLOSED: self._closed,
             topics.PARENT: self._parent,
             topics.KILL: self._kill,
+            topics.REARM: self._rearm,
+            topics.EPOCH: self._fence,
         }
 
     async def run(self) -> None:
@@ -76,11 +85,16 @@ class RiskEngine:
         prices = [(topics.quotes(symbol), symbol, self._quote) for symbol in self._symbols]
         prices += [(topics.bars(symbol), symbol, self._bar) for symbol in self._symbols]
         feeds = [(self._bus.subscribe(topic), symbol, take) for topic, symbol, take in prices]
+        starts = self._bus.subscribe(topics.EPOCH)
+        name = f"{self._group}#{self._epoch}"
         async with (
-            # Intents last: of what arrives together, a parent is heard before its children, a fill before an order.
-            self._bus.consume(self._group, *self._handlers, topics.INTENT, consumer=self._group) as consumer,
+            # Intents last: of what arrives together, a fill is heard before an order.
+            self._bus.consume(self._group, *self._handlers, topics.INTENT, consumer=name) as consumer,
             asyncio.TaskGroup() as tasks,
         ):
+            if self._epoch:
+                await epochs.announce(self._bus, epochs.RISK, self._epoch)
+                tasks.create_task(epochs.until_replaced(starts, epochs.RISK, self._epoch))
             for feed, symbol, take in feeds:
                 tasks.create_task(self._follow(feed, symbol, take))
             tasks.create_task(work(consumer, self._handle))
@@ -107,6 +121,9 @@ class RiskEngine:
         if delivery.topic != topics.INTENT:
             self._handlers[delivery.topic](delivery.payload)
             return
+        if "intent_id" not in delivery.payload and "execution_id" in delivery.payload:
+            self._parent(delivery.payload)
+            return
         try:
             intent = OrderIntent.from_dict(delivery.payload)
         except ValueError as error:
@@ -120,7 +137,7 @@ class RiskEngine:
         said = [self._bus.publish_json(topics.RISK, decision.to_dict())]
         if decision.allowed:
             order = f"{topics.ORDERS}/{intent.intent_id}"
-            said.append(self._bus.publish_json(topics.ORDERS, intent.to_dict(), message_id=order))
+            said.append(self._bus.publish_json(topics.ORDERS, self._sent_on(intent), message_id=order))
         await asyncio.gather(*said)  # in this order; the order does not wait for the answer to the decision
 
     def _decide(self, intent: OrderIntent) -> RiskDecision:
@@ -139,6 +156,9 @@ class RiskEngine:
             self._on_refused(topics.INTENT, self._broken)
             return RiskDecision(intent.intent_id, False, f"risk engine: {self._broken}")
         return decision
+
+    def _sent_on(self, intent: OrderIntent) -> dict[str, Any]:
+        return epochs.stamped(intent, epochs.RISK, self._epoch)
 
     def _order_entry(self, intent: OrderIntent, decision: RiskDecision, now_ns: int) -> dict[str, Any]:
         entry: dict[str, Any] = {"k": ORDER, "t": now_ns, "i": intent.to_dict(), "ok": decision.allowed}
@@ -171,6 +191,9 @@ class RiskEngine:
     def _parent(self, payload: dict[str, Any]) -> None:
         if "execution_id" not in payload:  # a wish for the router, which has no execution yet
             return
+        epoch = payload.get("epoch")
+        if type(epoch) is int and self.gate.epoch is not None and epoch < self.gate.epoch:
+            return  # a router that has been replaced does not know what has become of it
         algo = payload.get("algo", payload)
         parent = {"execution_id": payload["execution_id"], "symbol": algo["symbol"], "side": algo["side"]}
         parent["qty"] = _number(algo.get("total_quantity", algo.get("qty")))
@@ -183,6 +206,18 @@ class RiskEngine:
         by = str(payload.get("by", "")).strip() or "unknown"
         reason = str(payload.get("reason", "")).strip() or "no reason given"
         self.gate.kill.trip(by, reason, self._clock.now_ns())
+
+    def _rearm(self, payload: dict[str, Any]) -> None:
+        try:
+            self.rearm(*(str(payload.get(name) or "") for name in ("key", "by", "reason")))
+        except ValueError as error:  # it has been done already, or cannot be meant: again would not help
+            self._on_refused(topics.REARM, str(error))
+
+    def _fence(self, payload: dict[str, Any]) -> None:
+        kind, epoch = epochs.read_announcement(payload)
+        if kind == epochs.ROUTER and epoch > (self.gate.epoch or 0):
+            self.gate.fence(epoch)
+            self._write({"k": FENCE, "epoch": epoch})
 
     # ---- prices
 
@@ -260,4 +295,5 @@ _RECALL: Final[dict[str, Callable[[RiskGate, Entry], None]]] = {
     CLOSED: lambda gate, entry: gate.on_closed(OrderClosed.from_dict(entry["e"])),
     PARENT: lambda gate, entry: gate.on_parent(entry["execution_id"], entry["symbol"], entry["side"], entry["qty"]),
     REARM: _recall_rearm,
+    FENCE: lambda gate, entry: gate.fence(int(entry["epoch"])),
 }

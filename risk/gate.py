@@ -1,7 +1,8 @@
 """The gate: every order intent passes here or does not trade.
 
-All rules run, all breaches are listed, and what passes is reserved in the same step, so that two orders cannot share
-one limit. Reservations shrink on evidence only: a fill, or the venue's last word on an order.
+All rules hold for every order, all breaches are listed, and what passes is reserved in the same step, so that two
+orders cannot share one limit. `risk/quick.py` holds an order against all rules at once; what it does not pass is put
+to each of them. Reservations shrink on evidence only: a fill, or the venue's last word on an order.
 
 What is settled is forgotten an hour later (`REMEMBERED_S`), so that memory follows the orders at work. An intent that
 comes again after that is refused for its age; a fill of an order that is no longer known, from before what was
@@ -15,6 +16,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 from core.contracts import FillEvent, OrderClosed, OrderIntent, RiskDecision, Side
+from core.epochs import without_epochs
 from core.frozen import FrozenDict
 from core.instrument import Instrument
 from risk.account import DAY_NS, Account
@@ -24,6 +26,7 @@ from risk.kill import KillSwitch
 from risk.limits import RiskLimits
 from risk.orders import Order
 from risk.parents import Parents
+from risk.quick import Quick
 from risk.rules import CANCEL_RULES, DUPLICATE, NEW_ORDER_RULES
 from risk.view import Breach, View, content_of
 from risk.windows import Contents, Window
@@ -71,6 +74,7 @@ class RiskGate:
             self._cancels,
             epoch,
         )
+        self._quick = Quick(limits, kill, self._account, self._parents, self._breakers, self._contents, self._orders)
         self._answers: dict[str, tuple[OrderIntent, RiskDecision]] = {}
         self._passed: dict[str, Order] = {}
         self._strays: dict[tuple[str, str], int] = {}
@@ -93,18 +97,15 @@ class RiskGate:
         answered = self._answers.get(intent.intent_id)
         if answered is not None:
             return _replay(*answered, intent)
-        self._pass_time(now_ns)
-        view = self._view
-        is_cancel = intent.action == "cancel"
-        view.look(intent, now_ns, self._book_to_look_at(intent.symbol))
-        breaches: list[tuple[str, Breach]] | None = None
-        for rule_id, rule in self._cancel_rules if is_cancel else self._new_order_rules:
-            breach = rule(view)
-            if breach is not None:
-                breaches = breaches or []
-                breaches.append((rule_id, breach))
-        decision = _refusal(intent.intent_id, breaches) if breaches else RiskDecision(intent.intent_id, True)
-        self._count(intent, decision, now_ns, view.content)
+        if now_ns > self._now_ns or now_ns >= self._tidy_ns:
+            self._pass_time(now_ns)
+        book = self._account.books.get(intent.symbol) or self._book_to_look_at(intent.symbol)
+        content = content_of(intent)
+        if intent.action == "new" and self._quick.passes(intent, now_ns, book, content, self._view.epoch):
+            decision = RiskDecision(intent.intent_id, True)
+        else:
+            decision = self._by_the_rules(intent, now_ns, book, content)
+        self._count(intent, decision, now_ns, content)
         return decision
 
     def recall(self, intent: OrderIntent, decision: RiskDecision, now_ns: int) -> None:
@@ -177,6 +178,11 @@ class RiskGate:
     # ---- what it knows
 
     @property
+    def epoch(self) -> int | None:
+        """Below which orders are refused; None: all may pass."""
+        return self._view.epoch
+
+    @property
     def disabled(self) -> dict[str, str]:
         """What is disabled until it is re-armed: key -> why."""
         return dict(self._breakers.disabled)
@@ -198,7 +204,7 @@ class RiskGate:
     def is_taken(self, intent: OrderIntent) -> bool:
         """Whether another order was answered under this id."""
         answered = self._answers.get(intent.intent_id)
-        return answered is not None and answered[0] != intent
+        return answered is not None and not _is_same(answered[0], intent)
 
     def reference(self, symbol: str) -> tuple[float, float, int] | None:
         """(bid, ask, when) of the newest reference price, sane or not; None where none has been seen."""
@@ -216,6 +222,17 @@ class RiskGate:
 
     # ---- inside
 
+    def _by_the_rules(self, intent: OrderIntent, now_ns: int, book: Book, content: Hashable) -> RiskDecision:
+        """Each rule is asked, whatever the others say."""
+        view = self._view
+        view.look(intent, now_ns, book, content)
+        breaches: list[tuple[str, Breach]] = []
+        for rule_id, rule in self._cancel_rules if intent.action == "cancel" else self._new_order_rules:
+            breach = rule(view)
+            if breach is not None:
+                breaches.append((rule_id, breach))
+        return _refusal(intent.intent_id, breaches) if breaches else RiskDecision(intent.intent_id, True)
+
     def _count(self, intent: OrderIntent, decision: RiskDecision, now_ns: int, content: Hashable) -> None:
         """An answer, and if it let something pass: a message to the venue, and for an order a reservation."""
         self._answers[intent.intent_id] = (intent, decision)
@@ -225,16 +242,17 @@ class RiskGate:
                 self._cancels.add(now_ns)
             return
         self._orders.add(now_ns)
-        book = self._book(intent.symbol)
+        account, meta = self._account, intent.meta
+        book = account.books.get(intent.symbol) or self._book(intent.symbol)
         self._contents.add(content, intent.intent_id, now_ns)
         self._breakers.sent(intent.intent_id, now_ns)
-        parent = self._parents.get(intent.meta.get("execution_id"))
+        parent = self._parents.get(meta.get("execution_id"))
         if parent is not None:
             parent.touched_ns = now_ns
         self._passed[intent.intent_id] = Order(intent, book, parent, content)
-        self._account.open_orders += 1
-        self._account.follow(book)
-        epoch = intent.meta.get("epoch")
+        account.open_orders += 1
+        account.follow(book)
+        epoch = meta.get("epoch")
         if type(epoch) is int:
             self.fence(epoch)
 
@@ -298,10 +316,15 @@ class RiskGate:
 
 def _replay(first: OrderIntent, decision: RiskDecision, again: OrderIntent) -> RiskDecision:
     """The answer given before, unless another order hides behind the same id."""
-    if again == first:
+    if _is_same(first, again):
         return decision
     text = f"intent id {again.intent_id} was used for another order before"
     return _refusal(again.intent_id, [(DUPLICATE, Breach(again.intent_id, None, text))])
+
+
+def _is_same(first: OrderIntent, again: OrderIntent) -> bool:
+    """A process that has come again repeats its orders under its new epoch."""
+    return first == again or without_epochs(first) == without_epochs(again)
 
 
 def _refusal(intent_id: str, breaches: list[tuple[str, Breach]]) -> RiskDecision:

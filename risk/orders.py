@@ -15,7 +15,9 @@ _NO_FILLS: Final[frozenset[str]] = frozenset()
 class Order:
     """Reserved until fills or the venue's last word say otherwise; `done` when nothing more may come of it."""
 
-    __slots__ = ("book", "closed", "content", "done", "fill_ids", "filled", "intent", "last_fill_ns", "parent", "qty")
+    __slots__ = (
+        "book", "closed", "content", "done", "fill_ids", "filled", "intent", "last_fill_ns", "parent", "qty", "side",
+    )  # fmt: skip
 
     def __init__(self, intent: OrderIntent, book: Book, parent: Parent | None, content: Hashable) -> None:
         self.intent = intent
@@ -28,7 +30,8 @@ class Order:
         self.last_fill_ns = 0
         self.closed = False
         self.done = False
-        book.own(intent.side).begin(intent.intent_id, intent.qty, intent.limit_price)
+        self.side = book.own(intent.side)
+        self.side.begin(intent.intent_id, intent.qty, intent.limit_price)
         if parent is not None:
             parent.begin(intent.qty)
 
@@ -54,18 +57,18 @@ class Order:
         before = self.left
         self.qty = max(self.qty, cumulative_qty) if self.closed else cumulative_qty
         self.closed = True
-        self.book.own(self.intent.side).rest_no_more(self.intent.intent_id)
+        self.side.rest_no_more(self.intent.intent_id)
         self._settle(before)
 
     def _settle(self, before: float) -> None:
         if self.done:
             return
         left, intent = self.left, self.intent
-        self.book.own(intent.side).reserve(left - before, intent.limit_price)
+        self.side.reserve(left - before, intent.limit_price)
         if self.parent is not None:
             self.parent.reserved += left - before
         if left == 0.0:
             self.done = True
-            self.book.own(intent.side).end(intent.intent_id)
+            self.side.end(intent.intent_id)
             if self.parent is not None:
                 self.parent.end()

@@ -1,9 +1,10 @@
 """What an order must not do: one small function a rule, in a table by id.
 
-A rule looks at a `View` and answers None, or a `Breach` with the value, the limit and a sentence. A limit that is not
-set is a breach, and comparisons are written so that NaN is one too. Rules change nothing; the gate runs them all and
-reserves what it lets pass. Here are those about the order itself; `risk/rules_account.py` has those about what it adds
-to, `docs/risk.md` describes them all.
+These functions define what may pass; the gate asks them where `risk/quick.py`, which holds an order against all of
+them at once, does not say yes. A rule looks at a `View` and answers None, or a `Breach` with the value, the limit and
+a sentence. A limit that is not set is a breach, and comparisons are written so that NaN is one too. Rules change
+nothing; the gate runs them all and reserves what it lets pass. Here are those about the order itself;
+`risk/rules_account.py` has those about what it adds to, `docs/risk.md` describes them all.
 """
 
 from __future__ import annotations

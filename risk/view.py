@@ -46,14 +46,13 @@ class View:
     price: float | None = None
     content: Hashable = None
 
-    def look(self, intent: OrderIntent, now_ns: int, book: Book) -> None:
+    def look(self, intent: OrderIntent, now_ns: int, book: Book, content: Hashable) -> None:
         """Turns to an intent."""
-        self.intent, self.now_ns, self.book = intent, now_ns, book
+        self.intent, self.now_ns, self.book, self.content = intent, now_ns, book, content
         self.problem = reference_problem(book, now_ns)
         self.price = intent.limit_price
         if self.price is None and self.problem is None:
             self.price = book.ask * (1.0 + (book.limits.price_collar_bps or 0.0) * BPS)
-        self.content = content_of(intent)
 
 
 Rule = Callable[[View], Breach | None]

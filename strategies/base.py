@@ -1,4 +1,4 @@
-"""What a strategy is: it sees closed bars and its own account, and answers with parent orders.
+"""What a strategy is: it sees closed bars, or every trade, and its own account, and answers with parent orders.
 
 A strategy knows no venue, no clock and no other strategy; what it may use stands in the arguments of its methods.
 """
@@ -6,7 +6,7 @@ A strategy knows no venue, no clock and no other strategy; what it may use stand
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -25,11 +25,11 @@ Signals = NDArray[np.int8]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What a strategy may know about itself when a bar has closed.
+    """What a strategy may know about itself when a bar has closed or a trade was heard.
 
-    `ts_ns` is the bar's close, `price` its closing price. `position_qty` and `working_qty` are signed base quantities
-    (above 0: long, or buying); `working_qty` is what parents in flight have not filled yet. `equity` and `cash` are
-    in quote currency.
+    `ts_ns` is the bar's close, `price` its closing price; or when a trade was heard, and its price. `position_qty` and
+    `working_qty` are signed base quantities (above 0: long, or buying); `working_qty` is what parents in flight have
+    not filled yet. `equity` and `cash` are in quote currency.
     """
 
     symbol: str
@@ -41,10 +41,11 @@ class Account:
     cash: float
 
 
-class Strategy(ABC, Generic[P]):
-    """Closed bars in, parent orders out. Subclasses set `strategy_id` and `params_type`, a frozen dataclass.
+class StrategyBase(ABC, Generic[P]):
+    """What all strategies have: an id, parameters, and parents with numbers.
 
-    `seed` is there for strategies that draw: `core.chance.uniform(self.seed, self.strategy_id, ...)`.
+    Subclasses set `strategy_id` and `params_type`, a frozen dataclass. `seed` is there for strategies that draw:
+    `core.chance.uniform(self.seed, self.strategy_id, ...)`.
     """
 
     strategy_id: ClassVar[str]
@@ -60,10 +61,6 @@ class Strategy(ABC, Generic[P]):
         self.params = params
         self.seed = seed
         self._parents = 0
-
-    @abstractmethod
-    def on_bar(self, bar: OHLCVBar, account: Account) -> Sequence[OrderIntent]:
-        """The parents to start now that `bar` has closed; empty for none. Called once per bar, in order of time."""
 
     def next_id(self) -> str:
         """`{strategy_id}-{n}`, n = 1, 2, ...: the same run gives the same ids."""
@@ -89,6 +86,29 @@ class Strategy(ABC, Generic[P]):
             limit_price=limit_price,
             meta=meta,
         )
+
+
+class Strategy(StrategyBase[P]):
+    """Closed bars in, parent orders out."""
+
+    @abstractmethod
+    def on_bar(self, bar: OHLCVBar, account: Account) -> Sequence[OrderIntent]:
+        """The parents to start now that `bar` has closed; empty for none. Called once per bar, in order of time."""
+
+
+class TickStrategy(StrategyBase[P]):
+    """Public trades in, parent orders out; for histories of trades (`fillwright backtest --fills trades`)."""
+
+    @abstractmethod
+    def on_trade(
+        self, ts_ns: int, price: float, qty: float, side: Side | None, account: Callable[[], Account]
+    ) -> Sequence[OrderIntent]:
+        """The parents to start now that this trade is known; empty for none. Called once per trade, in their order.
+
+        `ts_ns` is the exchange's time, `side` the aggressor's, None where the data do not tell. `account()` is the
+        account just before the moment in which the trade is heard; asking costs something, so ask when it matters, and
+        not after the call is over. Parents start when that moment is over.
+        """
 
 
 class SignalStrategy(Strategy[P]):
@@ -118,3 +138,6 @@ class SignalStrategy(Strategy[P]):
     def on_bar(self, bar: OHLCVBar, account: Account) -> Sequence[OrderIntent]:
         signal = self.signal(bar)
         return self.on_signal(signal, account) if signal else ()
+
+
+AnyStrategy = Strategy[Any] | TickStrategy[Any]

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from core.errors import ConfigError, FillwrightError, nearest
 
 if TYPE_CHECKING:
-    from strategies.base import Strategy
+    from strategies.base import AnyStrategy, Strategy, TickStrategy
 
-    S = TypeVar("S", bound=type[Strategy[Any]])
+    Class = type[Strategy[Any]] | type[TickStrategy[Any]]
+    S = TypeVar("S", bound=Class)
 
 _SHIPPED = {
     "rsi_tema_bb_v1": "strategies.rsi_tema_bb_v1:RsiTemaBbV1",
     "trendline_break_v1": "strategies.trendline_break_v1:TrendlineBreakV1",
 }
-_registered: dict[str, type[Strategy[Any]]] = {}
+_registered: dict[str, Class] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,7 @@ def register(cls: S) -> S:
     return cls
 
 
-def find(name: str) -> type[Strategy[Any]]:
+def find(name: str) -> Class:
     """The class behind an id, or behind an import string `package.module:ClassName`.
 
     Import strings are looked up on the import path and in the working directory.
@@ -73,15 +74,31 @@ def make(
     config_path: Path | str | None = None,
     seed: int = 0,
 ) -> Strategy[Any]:
-    """A fresh strategy for a symbol.
+    """A fresh strategy of bars for a symbol.
 
     strategy_id: an id or an import string, as for `find`.
     overrides: parameters by name; they win over the file, which wins over the defaults of the class.
     config_path: a YAML file with parameters under `strategies: {id: {...}}`. A strategy that is not in it, or no file,
         has its defaults.
 
-    Raises: FillwrightError (ConfigError where a parameter or the file is at fault).
+    Raises: FillwrightError (ConfigError where a parameter or the file is at fault, or it is a strategy of trades).
     """
+    from strategies.base import Strategy
+
+    made = make_any(strategy_id, symbol, overrides, config_path, seed)
+    if not isinstance(made, Strategy):
+        raise ConfigError(f"strategy {strategy_id} hears trades: `fillwright backtest --fills trades` runs it")
+    return made
+
+
+def make_any(
+    strategy_id: str,
+    symbol: str,
+    overrides: Mapping[str, Any] | None = None,
+    config_path: Path | str | None = None,
+    seed: int = 0,
+) -> AnyStrategy:
+    """As `make`, also a strategy that hears every trade."""
     from core import config
 
     cls = find(strategy_id)
@@ -107,7 +124,7 @@ def _section(path: Path | str, name: str) -> dict[str, Any]:
     return {}
 
 
-def _imported(path: str) -> type[Strategy[Any]]:
+def _imported(path: str) -> Class:
     module_name, _, attribute = path.partition(":")
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
@@ -121,15 +138,17 @@ def _imported(path: str) -> type[Strategy[Any]]:
         classes = [word for word, value in vars(module).items() if isinstance(value, type)]
         raise FillwrightError(f"strategy {path!r}: {module_name} has no {attribute!r}: {nearest(attribute, classes)}")
     _check(found)
-    cls: type[Strategy[Any]] = found
+    cls: Class = found
     return cls
 
 
 def _check(cls: object) -> None:
-    from strategies.base import Strategy
+    from strategies.base import Strategy, TickStrategy
 
-    if not (isinstance(cls, type) and issubclass(cls, Strategy)):
-        raise FillwrightError(f"{cls!r} is not a strategy: it must be a subclass of strategies.base.Strategy")
+    if not (isinstance(cls, type) and issubclass(cls, (Strategy, TickStrategy))):
+        raise FillwrightError(
+            f"{cls!r} is not a strategy: it must be a subclass of strategies.base.Strategy or TickStrategy"
+        )
     where = _path(cls)
     missing = sorted(cls.__abstractmethods__)
     if missing:

@@ -46,12 +46,23 @@ class Split:
 
     def start(self, *names: str) -> None:
         for name in names or SERVICES:
-            command = [
-                str(FILLWRIGHT), "serve", name, "--bus", self._server.url, "--data-dir", str(self.data_dir),
-                "--prefix", self.folder.name, *(["--speed", str(self._speed)] if name == "broker" else []),
-            ]  # fmt: skip
-            with (self.folder / f"{name}.out").open("ab") as out:
-                self._processes[name] = subprocess.Popen(command, cwd=self.folder, stdout=out, stderr=out)
+            self._processes[name] = self._process(name)
+
+    def _process(self, name: str, *more: str) -> subprocess.Popen[bytes]:
+        command = [
+            str(FILLWRIGHT), "serve", name, "--bus", self._server.url, "--data-dir", str(self.data_dir),
+            "--prefix", self.folder.name, *(["--speed", str(self._speed)] if name == "broker" else []), *more,
+        ]  # fmt: skip
+        with (self.folder / f"{name}.out").open("ab") as out:
+            return subprocess.Popen(command, cwd=self.folder, stdout=out, stderr=out)
+
+    def take_over(self, name: str) -> subprocess.Popen[bytes]:
+        """Holds a process up and starts another one on a copy of its journals; returns the one that is held up."""
+        held_up = self._processes[name]
+        held_up.send_signal(signal.SIGSTOP)
+        shutil.copytree(self.folder / "var" / name, self.folder / "other" / name)
+        self._processes[name] = self._process(name, "--folder", "other")
+        return held_up
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """`fillwright serve ...`, to its end."""
@@ -95,7 +106,8 @@ class Split:
 
     def entries(self, name: str, journal: str = "journal") -> list[dict[str, Any]]:
         folder = self.folder / "var" / name / journal
-        return [entry.data for entry in read(folder, lenient=True)] if folder.exists() else []
+        begun = any(folder.glob("*.ndjson"))  # the folder is there a moment before its first file
+        return [entry.data for entry in read(folder, lenient=True)] if begun else []
 
 
 def write_settings(folder: Path) -> None:

@@ -16,7 +16,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("core", "research", "strategies", "execution", "risk", "broker", "backtest", "live", "fillwright")
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-HEAVY = ("numpy", "pandas", "polars", "numba", "scipy", "ccxt", "plotly", "redis", "simplefix", "bidask")
+HEAVY = (
+    *("numpy", "pandas", "polars", "numba", "scipy", "ccxt", "plotly", "redis", "simplefix", "bidask"),
+    *("joblib", "distributed", "ray", "obstore"),
+)
 
 
 def tracked() -> list[Path]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import threading
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,7 +15,7 @@ from broker.ccxt_broker import CcxtBroker
 from core.clock import ManualClock
 from core.contracts import FillEvent, OrderClosed, OrderIntent
 from core.instrument import Instrument
-from tests.test_research_download import MARKET
+from tests import exchanges
 
 pytest.importorskip("ccxt")
 
@@ -76,22 +73,13 @@ class Book:
         self.trades.append({**trade, **told, "time": NOW_MS + len(self.trades)})
 
 
-class Exchange(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.book = Book()
-
-
-class Handler(BaseHTTPRequestHandler):
+class Handler(exchanges.Handler):
     server: Exchange
-    protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:
+    def get(self) -> None:
         book, query, name = self.server.book, self.query(), self.path_name()
         if name == "exchangeInfo":
-            return self.answer({"symbols": [MARKET] if self.path.startswith("/api/") else []})
+            return self.answer(self.markets())
         if name == "allPairs":  # of margin
             return self.answer([])
         if book.mood == "down":
@@ -106,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer({"code": -2013, "msg": "Order does not exist."}, 400)
         return self.answer(found)
 
-    def do_POST(self) -> None:
+    def post(self) -> None:
         book = self.server.book
         mood, book.mood = book.mood, None
         made = book.new(self.query())
@@ -119,42 +107,27 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.answer("<html>gateway</html>" if mood == "nonsense" else made)
 
-    def do_DELETE(self) -> None:
+    def delete(self) -> None:
         found = self.server.book.find(self.query())
         if found is None or found["status"] != "NEW":
             return self.answer({"code": -2011, "msg": "Unknown order sent."}, 400)
         found["status"] = "CANCELED"
         return self.answer(found)
 
-    def path_name(self) -> str:
-        return urlsplit(self.path).path.rsplit("/", 1)[-1]
 
-    def query(self) -> dict[str, str]:
-        size = int(self.headers.get("Content-Length") or 0)
-        text = urlsplit(self.path).query + "&" + self.rfile.read(size).decode()
-        return {name: values[0] for name, values in parse_qs(text).items()}
+class Exchange(exchanges.Server):
+    handler = Handler
 
-    def answer(self, content: Any, status: int = 200) -> None:
-        data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_args: object) -> None:
-        """Quiet."""
+    def __init__(self) -> None:
+        super().__init__()
+        self.book = Book()
 
 
 @pytest.fixture
 def exchange() -> Iterator[Exchange]:
     server = Exchange()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with exchanges.serving(server):
+        yield server
 
 
 def at(exchange: Exchange, play: Any) -> None:

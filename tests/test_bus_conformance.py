@@ -320,6 +320,35 @@ def test_trimming_keeps_what_a_group_has_not_finished(redis_server: RedisServer)
     play(OverRedis(redis_server), scene)
 
 
+def test_a_higher_epoch_takes_over_in_order_and_the_lower_one_gets_nothing_more(
+    redis_server: RedisServer,  # noqa: F811
+) -> None:
+    async def scene(place: OverRedis) -> None:
+        bus = await place.bus(lease_s=2.0)
+        old = await place.another()
+        assert [await bus.next_epoch("g"), await old.next_epoch("g"), await bus.next_epoch("g", 7)] == [1, 2, 8]
+        held_up = old.consume("g", "t", consumer="g#2")
+        await bus.publish_json("t", {"n": 0})
+        await anext(held_up)  # and then it does nothing for a while, though messages arrive at it
+        newer = bus.consume("g", "t", consumer="g#8")
+        for n in range(1, 10):
+            await bus.publish_json("t", {"n": n})
+        seen = []
+        async with asyncio.timeout(1.5):  # before the lease is over
+            for _ in range(10):
+                delivery = await anext(newer)
+                seen.append(delivery.payload["n"])
+                await newer.done(delivery)
+        assert seen == list(range(10))
+        await until(lambda: held_up.streams == 0)
+        await bus.publish_json("t", {"n": 10})
+        assert ((await anext(newer)).payload, newer.streams) == ({"n": 10}, 1)
+        await newer.aclose()
+        await held_up.aclose()
+
+    play(OverRedis(redis_server), scene)
+
+
 def test_a_group_that_comes_late_gets_what_is_kept(redis_server: RedisServer) -> None:  # noqa: F811
     async def scene(place: OverRedis) -> None:
         bus = await place.bus()

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from core.bars import Bars
+from core.chance import generator
 from core.instrument import MAX_LOTS, Instrument
 from execution import batch, iceberg, pov, rules, twap, volume, vwap
-from execution.batch import Batch, Engine, Job, play
+from execution.batch import Batch, Engine, Job, Jobs, Setting, play, play_in_blocks
+from execution.batch_plans import lots_of
 from execution.batch_tables import blank, dtype_of, objects, records
 from execution.config import FillConfig
-from execution.contracts import ExecutionAlgorithm
+from execution.contracts import AlgoType, ExecutionAlgorithm
 from execution.executors import executor
 from execution.plan import MAX_HORIZON_MS, MAX_RATIO_PPM, MAX_TAPE_LOTS, Curve, Plan, View
 from execution.slippage import SlippageModel, SquareRootSlippageModel
@@ -56,6 +61,8 @@ def same(one: Batch, other: Batch) -> None:
         for column in left:
             if column in ("price", "avg_price"):
                 np.testing.assert_allclose(left[column], right[column], rtol=1e-9)
+            elif column == "slippage_bps":
+                np.testing.assert_allclose(left[column], right[column], rtol=0, atol=2e-5)
             elif column != "looped":
                 assert left[column].tolist() == right[column].tolist(), (name, column)
 
@@ -285,3 +292,138 @@ def test_every_rule_at_its_bounds_answers_alike_compiled_and_not() -> None:
         no_starts: NDArray[np.int64] = np.zeros(0, np.int64)
         tables = Curve(no_starts, *(np.array(part, np.int64) for part in curve[1:]))  # type: ignore[arg-type]
         assert answers(records(Plan, [plan])[0], tables, records(View, [view])[0]) == _answers(plan, curve, view)
+
+
+# ---------------------------------------------------------------- columns in, blocks and workers
+
+
+_WAYS: tuple[tuple[AlgoType, dict[str, Any]], ...] = (
+    ("TWAP", {"slice_count": 7, "order_type": "market"}),
+    ("TWAP", {"interval_seconds": 50.0, "order_type": "limit_then_cross", "limit_price": 100.4}),
+    ("TWAP", {"randomize_time": 0.4, "randomize_size": 0.5}),
+    ("VWAP", {"order_type": "market", "min_volume_threshold": 10.0}),
+    ("VWAP", {"slice_count": 9, "max_participation": 0.2}),
+    ("POV", {"target_pov": 0.3, "pov_completion": "sweep"}),
+    ("IS", {"urgency": "high", "slice_count": 11}),
+    ("IS", {"half_life_seconds": 300.0, "volume_time": True}),
+    ("IS", {"risk_aversion": 1e-3}),
+    ("Iceberg", {"price": "peg", "visible_ratio": 0.17, "levels": (2.0, 1.0, 1.0)}),
+    ("Iceberg", {"display_quantity": 20.0, "clip_jitter": 0.5, "start_ts_ns": START_NS + 5 * MINUTE_NS}),
+    ("Iceberg", {"display_quantity": 30.0, "start_ts_ns": START_NS + 5 * MINUTE_NS, "price": "peg"}),
+)
+SETTINGS = tuple(Setting(algo_type, batches.SYMBOL, params) for algo_type, params in _WAYS)
+
+
+def columns(seed: int, count: int) -> dict[str, NDArray[Any]]:
+    """Parents of every setting, many of which begin together."""
+    draws = generator(seed, "columns")
+    return {
+        "setting": draws.integers(0, len(SETTINGS), count),
+        "side": draws.choice(["buy", "sell"], count),
+        "quantity": np.where(draws.random(count) < 0.3, draws.integers(3, 40, count), draws.uniform(20, 3000, count)),
+        "start_ns": START_NS + draws.integers(-3, 50, count) * MINUTE_NS // 2,
+        "duration_seconds": draws.choice([60, 600, 1800, 3001], count),
+    }
+
+
+@pytest.mark.parametrize("facts", [{}, {"lot": "0.03"}, {"min_notional": 900.0, "min_qty": "2.5", "lot": "0.1"}])
+def test_columns_play_as_their_parents_do_one_by_one(facts: dict[str, Any]) -> None:
+    past = batches.wild_bars(6, 10_000, START_NS - 14_000 * MINUTE_NS)
+    half = Spread(np.full(90, 0.02), "test")
+    instrument = Instrument(batches.SYMBOL, tick="0.01", **{"lot": "1", **facts})
+    market = venue(batches.wild_bars(5, 90), instrument, SquareRootSlippageModel(0.5), spread=half, before=past)
+    table = columns(1, 240)
+    table["quantity"] = np.maximum(table["quantity"], 30.0)
+    wanted = Jobs.of(SETTINGS, table)
+    got = play(market, wanted)
+    assert got.parents["looped"].all()
+    same(got, play(market, list(wanted), engine="machine"))
+    structured = np.zeros(len(wanted), [(name, column.dtype) for name, column in table.items()])
+    for name, column in table.items():
+        structured[name] = column
+    for other in (pl.DataFrame(table), structured):
+        again = play(market, Jobs.of(SETTINGS, other))
+        assert again.children["ts_ns"].tolist() == got.children["ts_ns"].tolist()
+
+
+def test_blocks_and_workers_give_the_same_bits_in_the_same_order() -> None:
+    market = place(90, SquareRootSlippageModel(0.5))
+    table = columns(2, 200)
+    table["quantity"] = np.maximum(table["quantity"], 30.0)
+    wanted = Jobs.of(SETTINGS, table)
+    whole = play(market, wanted)
+    for workers, block in ((1, 7), (3, 16), (2, 300)):
+        blocks = list(play_in_blocks(market, wanted, workers=workers, block=block))
+        assert [one.first for one in blocks] == list(range(0, len(wanted), block))
+        for part in ("children", "fills", "parents"):
+            for name, column in getattr(whole, part).items():
+                found = np.concatenate([getattr(one, part)[name] for one in blocks])
+                assert found.tobytes() == column.tobytes() or found.tolist() == column.tolist(), (part, name)
+    last = blocks[-1]
+    assert last.reports([199])[0].execution_id == whole.parents["execution_id"][199]
+
+
+def test_where_only_parents_are_kept_their_table_is_the_same() -> None:
+    market, wanted = place(90), Jobs.of(SETTINGS[:2], columns(3, 50) | {"setting": np.arange(50) % 2})
+    whole, summed = play(market, wanted), play(market, wanted, keep="parents")
+    assert len(summed.children["parent"]) == len(summed.fills["parent"]) == 0
+    for name in whole.parents:
+        np.testing.assert_array_equal(summed.parents[name], whole.parents[name])
+    counted = np.bincount(whole.children["parent"][whole.children["action"] == "new"], minlength=50)
+    assert summed.parents["children"].tolist() == counted.tolist()
+    frames = whole.frames()
+    assert frames["fills"]["lots"].sum() == frames["parents"]["filled"].sum()
+
+
+def test_the_first_parent_that_is_refused_is_named_in_columns_too() -> None:
+    table = columns(4, 20) | {"setting": np.zeros(20, np.int64), "quantity": np.full(20, 500.0)}
+    table["quantity"][13] = np.nan
+    with pytest.raises(ValueError, match=r"^job 13: total_quantity must be"):
+        play(place(), Jobs.of(SETTINGS[:1], table))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"side": np.array(["buy", "long"])}, "side must be buy or sell, was 'long'"),
+        ({"start_ns": np.array([0.5, 1.0])}, "start_ns must hold integers"),
+        ({"quantity": np.ones(3)}, r"the column quantity has shape \(3,\), side has \(2,\)"),
+        ({"setting": np.array([0, 12])}, "setting must be a place among 12 settings, was 12"),
+    ],
+)
+def test_columns_that_hold_what_they_must_not_are_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Jobs.of(SETTINGS, columns(5, 2) | change)
+    with pytest.raises(ValueError, match="the column quantity is missing"):
+        Jobs.of(SETTINGS[:1], {"side": np.array(["buy"])})
+
+
+@given(
+    st.sampled_from(("1", "0.1", "0.03", "0.00000001", "7", "0.000000000000000007", "1000")),
+    st.lists(st.floats(0, 2e11) | st.integers(0, 10**6).map(lambda n: n * 0.03) | st.floats(0, 10), max_size=8),
+)
+def test_lots_of_many_quantities_are_those_of_each(lot: str, quantities: list[float]) -> None:
+    instrument = Instrument(batches.SYMBOL, tick="0.01", lot=lot)
+
+    def one(quantity: float) -> int:
+        try:
+            return instrument.lots(quantity)
+        except ValueError:
+            return 0
+
+    assert lots_of(instrument, np.array(quantities, np.float64)).tolist() == [one(quantity) for quantity in quantities]
+
+
+@pytest.mark.slow
+def test_a_stream_of_two_hundred_thousand_parents_does_not_grow() -> None:
+    market, count = place(90), 200_000
+    table = columns(6, count) | {"setting": np.zeros(count, np.int64), "quantity": np.full(count, 300.0)}
+    wanted = Jobs.of(SETTINGS[:1], table)
+    for _ in play_in_blocks(market, wanted[:9000]):
+        pass
+    tracemalloc.start()
+    filled = sum(int(one.parents["filled"].sum()) for one in play_in_blocks(market, wanted, keep="parents"))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert filled > 10**6
+    assert most < 60e6  # a block of 4,096 parents and the room to play it; all children would take 200 MB

@@ -43,7 +43,7 @@ def read(tmp_path: Path, text: str, choices: Choices | None = None, name: str = 
         ("1,a,ATOM/USDT,buy,10ATOM,5,2025-01-01,0", r"'qty' \(qty\) has a unit, was '10ATOM': write the number alone"),
         ("1,a,ATOM/USDT,buy,ten,5,2025-01-01,0", r"is not a number, was 'ten'"),
         ("1,a,ATOM/USDT,buy,inf,5,2025-01-01,0", r"is infinite"),
-        ("1,a,ATOM/USDT,kaufen,10,5,2025-01-01,0", r"\(side\) is the unknown word 'kaufen': --side WORD=buy; known are"),
+        ("1,a,ATOM/USDT,kaufen,10,5,2025-01-01,0", r"\(side\) is the unknown word 'kaufen': --side WORD=buy; known"),
         ("1,a,ATOM/USDT,,10,5,2025-01-01,0", r"line 2: order 'a' has no side"),
         ("1,a,,buy,10,5,2025-01-01,0", r"line 2: there is no symbol: .*--symbol"),
         ("1,,ATOM/USDT,buy,10,5,2025-01-01,0", r"line 2: there is no order id: .*--group fill"),

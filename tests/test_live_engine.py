@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from broker.paper import PaperVenue
 from core import topics
-from core.contracts import FillEvent, OrderClosed, OrderIntent, QuoteEvent, RiskDecision, Side
-from execution.contracts import AlgoType
+from core.contracts import FillEvent, OrderClosed, OrderEvent, OrderIntent, QuoteEvent, RiskDecision, Side
+from execution.config import ExecutionConfig
+from execution.contracts import AlgoType, ExecutionAlgorithm
 from execution.desk import Worked
-from execution.intake import Request
+from execution.events import Amend, Cancel
+from execution.intake import Intake, Request
 from execution.market import BarMarket
 from execution.timed import TimedBars
 from live.engine import Engine
@@ -24,6 +26,7 @@ from live.recovery import recall
 from live.replay import Moment, Replay
 from tests.lines import KilledError, Lines
 from tests.markets import INSTRUMENT, SYMBOL
+from tests.naive import START_NS
 from tests.stage import Refuses, Trace, trace
 from tests.test_three_drivers_async import ALGORITHMS, market_in, on_desk, parent_in, refuses_in, scenes, start_of
 
@@ -34,6 +37,7 @@ class Gate:
 
     refuses: Refuses
     commands: list[Trace] = field(default_factory=list)
+    caps: list[float] = field(default_factory=list)
 
     def check(self, intent: OrderIntent, now_ns: int) -> RiskDecision:
         self.commands.append(trace(intent))
@@ -45,7 +49,10 @@ class Gate:
 
     def on_fill(self, fill: FillEvent) -> None: ...
     def on_closed(self, closed: OrderClosed) -> None: ...
-    def on_parent(self, execution_id: str, symbol: str, side: Side, qty: float) -> None: ...
+
+    def on_parent(self, execution_id: str, symbol: str, side: Side, qty: float) -> None:
+        self.caps.append(qty)
+
     def on_price(self, symbol: str, bid: float, ask: float, ts_ns: int) -> None: ...
 
 
@@ -172,3 +179,25 @@ def test_killed_at_any_line_of_its_journal_it_ends_as_if_nothing_had_happened(al
         }
 
     holds()
+
+
+def test_the_gate_follows_the_quantities_that_a_parent_takes_and_no_others() -> None:
+    lines, gate = Lines(), Gate(lambda _intent: False)
+    work = Intake(instrument=INSTRUMENT, config=ExecutionConfig()).work
+    engine = Engine(lines, gate, Switch(), {SYMBOL: INSTRUMENT}, work)
+    engine.market(topics.quotes(SYMBOL), QuoteEvent(SYMBOL, 100.0, 100.1, START_NS), START_NS)
+    algo = ExecutionAlgorithm("TWAP", SYMBOL, "buy", 60.0, 600, {"order_type": "limit"})
+    engine.start(Request("x-0123456789", "p", "s", algo, START_NS, 100.0), START_NS)
+    child = next(engine.orders.live()).intent
+    engine.venue(OrderEvent.of(child, "sim", START_NS), START_NS)
+    engine.tell("x-0123456789", Amend(quantity=INSTRUMENT.lots(80.0)), START_NS)
+    assert gate.caps == [60.0, 80.0]
+    engine.tell("x-0123456789", Cancel("no longer wanted"), START_NS)
+    engine.tell("x-0123456789", Amend(quantity=INSTRUMENT.lots(90.0)), START_NS)  # it waits for the end of its child
+    engine.venue(OrderClosed(child.intent_id, "sim", "cancelled", 0.0, START_NS), START_NS)
+    engine.tell("x-0123456789", Amend(quantity=INSTRUMENT.lots(95.0)), START_NS)  # it has ended
+    assert engine.reports["x-0123456789"].status == "cancelled"
+    assert gate.caps == [60.0, 80.0]
+    again = Gate(lambda _intent: False)
+    recall(Engine(Lines(), again, Switch(), {SYMBOL: INSTRUMENT}, work), lines.read())
+    assert again.caps == gate.caps

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import pytest
 
 from core import codec, topics
 from core.chance import generator
+from core.contracts import OrderIntent
 from execution.contracts import AlgoType
 from live import entries
 from live.wanted import Wanted
 from research.sample import write_sample
 from risk.kill import KillSwitch
-from tests.redis_server import RedisServer, running
+from tests.redis_server import RedisServer, own_redis_server, running  # noqa: F401 - a fixture
 from tests.split import FILLWRIGHT, SERVICES, SYMBOL, WITHIN_S, Split, fills_of, name_of, place, reports_of
 
 SPEED = 100.0
@@ -207,6 +209,80 @@ def test_killed_by_the_switch_no_process_sends_anything_more(split: Split, how: 
     assert refused["status"] == "failed"
     assert "kill switch" in refused["unfilled_reason"]
     assert split.switch.exists(), "still killed"
+
+
+@pytest.mark.slow
+def test_a_router_that_was_held_up_gets_nothing_done_after_another_has_taken_over(split: Split) -> None:
+    # pitfall 28
+    async def scene() -> dict[str, dict[str, Any]]:
+        split.start()
+        async with await split.bus() as bus:
+            await place(bus, wanted)
+            await _until(lambda: len(orders(split)) >= 3)
+            held_up = split.take_over("router")
+            try:
+                await _until(lambda: "parents at work" in split.said("router").partition("parents at work")[2])
+                before = len(orders(split))
+                await _until(lambda: len(orders(split)) >= before + 2)
+                held_up.send_signal(signal.SIGCONT)
+                assert held_up.wait(timeout=WITHIN_S) == 1
+            finally:
+                held_up.kill()
+            for topic, meta in ((topics.INTENT, {"epoch": 1}), (topics.ORDERS, {"epoch": 1, "gate_epoch": 1})):
+                late = {"execution_id": name_of(wanted), "slice_id": topic, **meta}
+                intent = OrderIntent(f"late-{topic[0]}", 0, "people", SYMBOL, "buy", "market", 1.0, meta=late)
+                await bus.publish_json(topic, intent.to_dict())
+            return await reports_of(bus, [name_of(wanted)], WITHIN_S)
+
+    wanted = Wanted("o-1", SYMBOL, "buy", 40.0, "TWAP", 2400, None, {"completion": "complete", "slice_count": 20})
+    reports = asyncio.run(scene())
+    split.stop()
+    assert "another router has taken over: this is start number 1, that one number 2" in split.said("router")
+    assert reports[name_of(wanted)]["filled_quantity"] == 40.0
+    assert sum(fill.qty for found in fills_of(split).values() for fill in found) == pytest.approx(40.0)
+    risk = {entry["i"]["intent_id"]: entry for entry in split.entries("risk") if entry["k"] == "order"}
+    assert "R20 epoch 1 is over, the current one is 2" in risk["late-s"]["why"]
+    shut = {entry["closed"]["intent_id"]: entry["closed"] for entry in split.entries("broker") if entry["k"] == "shut"}
+    assert shut["late-o"]["reason"] == "R20 router number 1 is over, number 2 has taken over"
+
+
+@pytest.mark.slow
+def test_redis_killed_under_them_every_parent_still_ends_with_exact_quantities(
+    tmp_path: Path,
+    own_redis_server: RedisServer,  # noqa: F811
+    data_dir: Path,
+) -> None:
+    async def scene() -> dict[str, dict[str, Any]]:
+        draw = generator(7, "deaths of the server")
+        split.start()
+        async with await split.bus() as bus:
+            for one in wanted:
+                await place(bus, one)
+            waiting = asyncio.create_task(reports_of(bus, [name_of(one) for one in wanted], WITHIN_S))
+            await _until(lambda: len(orders(split)) >= 3)
+            for _ in range(4):
+                await asyncio.sleep(float(draw.uniform(0.3, 1.2)))
+                own_redis_server.kill()
+                await asyncio.sleep(float(draw.uniform(0.0, 0.5)))
+                own_redis_server.start()
+            assert not waiting.done(), "it was over before the last death"
+            return await waiting
+
+    wanted = parents(30.0, 1800)
+    split = Split(tmp_path / "own", own_redis_server, data_dir, speed=SPEED)
+    try:
+        reports = asyncio.run(scene())
+        split.stop()
+    finally:
+        split.end()
+    truth(split, wanted, reports)
+    assert sum(one["filled_quantity"] for one in reports.values()) > 100
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while not condition():
+            await asyncio.sleep(0.05)
 
 
 def test_without_a_server_a_process_says_so_in_one_line(tmp_path: Path, data_dir: Path) -> None:

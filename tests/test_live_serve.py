@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -349,7 +349,7 @@ def test_three_services_work_a_parent_of_each_algorithm(tmp_path: Path) -> None:
         assert sum(filled.values()) >= 240
         orders = [payload["intent_id"] for payload in world.heard[topics.ORDERS]]
         assert len(set(orders)) == len(orders), "an order went on to the broker twice"
-        assert set(orders) <= {payload["intent_id"] for payload in world.heard[topics.INTENT]}
+        assert set(orders) <= {payload.get("intent_id") for payload in world.heard[topics.INTENT]}
 
     asyncio.run(scene())
 
@@ -474,3 +474,91 @@ def test_killed_nothing_more_is_sent_until_somebody_clears_it_by_name(tmp_path: 
         assert checked(world, again) == 60.0
 
     asyncio.run(scene())
+
+
+def test_pause_resume_amend_and_cancel_arrive_over_the_bus(tmp_path: Path) -> None:
+    async def scene() -> None:
+        world = World(tmp_path, speed=600.0)
+        world.serve(world.broker(), world.risk(), world.router())
+        await asyncio.sleep(0.05)
+        names = [await world.place(wanted(kind, 60.0, 3600)) for kind in ("TWAP", "VWAP")]
+        twap, vwap = names
+        await world.until(lambda: world.engine.parents.keys() >= set(names))
+
+        async def wish(do: str, name: str, **more: Any) -> None:
+            await world.bus.publish_json(topics.PARENT, {"do": do, "id": name, **more})
+
+        def state(name: str) -> str:
+            return str(world.engine.board.state(name))
+
+        await wish("pause", "o-TWAP", reason="lunch")
+        await world.until(lambda: state(twap) == "paused")
+        await wish("resume", twap)
+        await world.until(lambda: state(twap) == "working")
+        await wish("amend", "o-TWAP", quantity=80.0)
+        await wish("cancel", "o-VWAP", reason="no longer wanted")
+        await world.until(lambda: world.reports.keys() >= set(names))
+        await world.close()
+        assert world.reports[vwap].unfilled_reason == "no longer wanted"
+        assert checked(world, vwap) == world.reports[vwap].filled_quantity < 60.0
+        assert world.reports[twap].filled_quantity == checked(world, twap) == 80.0
+
+    asyncio.run(scene())
+
+
+def test_a_wish_that_cannot_be_meant_ends_in_the_dead_letters(tmp_path: Path) -> None:
+    async def scene() -> None:
+        world = World(tmp_path)
+        world.serve(world.broker(), world.risk(), world.router())
+        await asyncio.sleep(0.05)
+        await world.bus.publish_json(topics.PARENT, {"do": "cancel", "id": "nobody"})
+        letters: list[Any] = []
+        async with asyncio.timeout(20):
+            while not letters:
+                await asyncio.sleep(0.02)
+                letters = await world.bus.dead_letters(topics.PARENT)
+        assert letters[0].reason == "order 'nobody' is not here"
+        await world.close()
+
+    asyncio.run(scene())
+
+
+def test_no_child_is_refused_because_its_parent_is_not_known_yet(tmp_path: Path) -> None:
+    async def scene() -> None:
+        world = World(tmp_path)
+        world.serve(world.broker(), world.risk(), world.router())
+        await asyncio.sleep(0.05)
+        names = [await world.place(wanted(kind)) for kind in ("TWAP", "VWAP", "Iceberg", "IS")]
+        await world.until(lambda: world.reports.keys() >= set(names))
+        await world.close()
+        assert not [one for one in world.heard[topics.RISK] if "R11" in one["caps"]]
+        caps = [one for one in world.heard[topics.INTENT] if "intent_id" not in one]
+        assert {one["execution_id"] for one in caps} == set(names)
+
+    asyncio.run(scene())
+
+
+def test_the_books_obey_nobody_who_has_been_replaced(tmp_path: Path) -> None:
+    # pitfall 28: what a process does that does not know that it has been replaced
+    def of(name: str, **epochs: int) -> OrderIntent:
+        return replace(order(name), meta={**order(name).meta, **epochs})
+
+    venue = books(lines := Lines(), tmp_path)
+    venue.obey(of("x-1", epoch=1))
+    venue.fence("router", 2)
+    venue.fence("risk", 5)
+    venue.fence("router", 1)
+    for again in (venue, books(Lines(), tmp_path)):
+        if again is not venue:
+            again.restore(lines.read())
+        again.obey(of("x-2", epoch=1, gate_epoch=5))
+        again.obey(of("x-3", epoch=2, gate_epoch=4))
+        again.obey(of("x-4", epoch=2))
+        again.obey(of("x-5", epoch=3, gate_epoch=5))
+        assert [one.intent_id for one in again.open_orders] == ["x-1", "x-5"]
+        shut = [one.payload for one in again.unsaid() if one.topic == topics.CLOSED]
+        assert [(one["intent_id"], one["reason"]) for one in shut] == [
+            ("x-2", "R20 router number 1 is over, number 2 has taken over"),
+            ("x-3", "R20 risk number 4 is over, number 5 has taken over"),
+            ("x-4", "R20 it does not say which risk sent it, and number 5 is the current one"),
+        ]

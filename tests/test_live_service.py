@@ -157,10 +157,32 @@ def test_the_switch_is_noticed_by_an_idle_trader(tmp_path: Path, data: Path) -> 
         (folder / "var" / "kill").touch()  # by hand: nothing else may answer
         noted(process, folder, "kill")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=WITHIN_S) == 0
+        assert process.wait(timeout=WITHIN_S) == 1
     finally:
         process.kill()
         process.communicate()
+
+
+def test_under_a_tripped_switch_the_table_says_why_and_what_to_do(tmp_path: Path, data: Path) -> None:
+    folder = twap_folder(tmp_path / "work")
+    assert fillwright(folder, "kill", "trip", "--by", "ann", "--reason", "drill").returncode == 0
+    done = fillwright(folder, "trade", "--no-report", "--data-dir", str(data))
+    assert done.returncode == 1
+    assert "6 failed: the kill switch is tripped: no parent is taken in" in done.stdout
+    (line,) = [line for line in done.stderr.splitlines() if "error:" in line]
+    assert "tripped by ann: drill" in line
+    assert "fillwright kill clear --by NAME --reason TEXT" in line
+    assert fillwright(folder, "kill", "clear", "--by", "ann", "--reason", "over").returncode == 0
+
+
+def test_without_a_folder_of_settings_it_trades_by_those_that_ship(tmp_path: Path, data: Path) -> None:
+    done = fillwright(tmp_path, "trade", "--replay", "--speed", "max", "--start", "2025-01-01", "--end", "2025-01-01",
+                      "--no-report", "--data-dir", str(data))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "ended: the tape is over" in done.stdout
+    gone = fillwright(tmp_path, "trade", "--config", "config/desk.yaml")
+    assert gone.returncode == 1
+    assert "config/desk.yaml: no such file" in gone.stderr
 
 
 @pytest.mark.parametrize("on_stop", ["cancel", "finish"])

@@ -77,7 +77,7 @@ def test_a_socket_path_that_is_too_long_is_refused_and_a_long_one_is_shortened(
     ("line", "said"),
     [
         ("{", "line 2: "),
-        ('{"id": "b", "symbol": "X/Y", "side": "buy", "quantity": 1}', "line 2: symbol X/Y is not the trader's"),
+        ('{"id": "b", "symbol": "X/Y", "side": "buy", "quantity": 1}', "line 2: symbol 'X/Y' is not traded here"),
         ('{"id": "a", "symbol": "ATOM/USDT", "side": "buy", "quantity": 1}', "line 2: id 'a' stands twice"),
         ('{"id": "b", "symbol": "ATOM/USDT", "side": "buy", "quantity": 1, "start": "soon"}', "start must be a date"),
     ],

@@ -21,7 +21,7 @@ from research.times import parse_ns
 from risk.gate import RiskGate
 from risk.kill import KillSwitch
 from tests.lines import KilledError
-from tests.traders import SYMBOL, Life, fillwright, session, settings
+from tests.traders import SYMBOL, Life, fillwright, reported, session, settings
 
 START_NS = parse_ns("2025-01-01")
 SECOND_NS = 1_000_000_000
@@ -116,3 +116,4 @@ def test_killed_on_ticks_it_trades_as_if_nothing_had_happened(algo: str, data: P
     trader = again.run()
     assert [one for one, *_ in again.journal.orders()] == [one for one, *_ in whole.journal.orders()]
     assert trader.fills == untouched.fills
+    assert reported(trader) == reported(untouched)

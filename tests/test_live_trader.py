@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from backtest.engine import BacktestEngine, BacktestResult
 from backtest.session import Wanted as BacktestWanted
 from backtest.session import prepare, read_settings
 from core.contracts import FillEvent, OrderIntent, RiskDecision, sign
 from execution.contracts import ALGO_TYPES
+from execution.venue import Venue
 from live.answers import answer
+from live.recovery import FORGOTTEN
 from live.session import OtherSettingsError, Session
 from live.settings import ReplayFeed
 from live.tape import BarTape
@@ -24,6 +27,7 @@ from research.data_reader import DataReader
 from research.times import parse_ns
 from risk.gate import RiskGate
 from risk.kill import KillSwitch
+from strategies.base import Strategy
 from tests.lines import KilledError, Lines
 from tests.traders import (
     ROOT,
@@ -32,6 +36,7 @@ from tests.traders import (
     Life,
     execution_file,
     filled,
+    reported,
     sample,
     session,
     settings,
@@ -89,6 +94,8 @@ def backtested(data: Path, folder: Path, algo: str) -> tuple[BacktestResult, lis
     )
     ready = prepare(wanted, DataReader(data))
     gate = Listening(wanted.limits, kill=KillSwitch(folder / "kill"), instruments={SYMBOL: ready.instrument})
+    assert isinstance(ready.venue, Venue)
+    assert isinstance(wanted.strategy, Strategy)
     engine = BacktestEngine(ready.venue, wanted.strategy, execution=wanted.execution, gate=gate, capital=10_000.0)
     return engine.run(), asked
 
@@ -127,6 +134,7 @@ def test_killed_again_and_again_a_strategy_trades_as_if_nothing_had_happened(
     trader = again.run()
     assert [one for one, *_ in again.journal.orders()] == [one for one, *_ in whole.journal.orders()]
     assert trader.fills == untouched.fills
+    assert reported(trader) == reported(untouched), "benchmarks are those of the whole life"
     assert trader.ledger.account(STRATEGY, 0, 6.0) == untouched.ledger.account(STRATEGY, 0, 6.0)
     sent = [line["intent"]["intent_id"] for line in again.venue.read() if line["intent"]]
     assert len(set(sent)) == len(sent), "sent twice"
@@ -145,7 +153,7 @@ def dies_anywhere(data: Path, tmp_path: Path, every: int) -> None:
     base = session(data, settings(tmp_path, strategies=(), feed=tape))
 
     def fresh() -> Session:
-        return replace(base, tape=BarTape(base.market.venue.market()))  # type: ignore[arg-type]
+        return replace(base, tape=BarTape(base.market.venue.market()))  # type: ignore[arg-type, union-attr]
 
     def made() -> Life:
         return Life(fresh, KillSwitch(tmp_path / "kill"), orders=OVERLAPPING)
@@ -161,7 +169,9 @@ def dies_anywhere(data: Path, tmp_path: Path, every: int) -> None:
                 with suppress(KilledError):
                     life.run()
                 lines.dies_at = None
-                assert life.run().fills == untouched.fills, f"died at line {at} of the {name}, torn: {torn}"
+                trader = life.run()
+                assert trader.fills == untouched.fills, f"died at line {at} of the {name}, torn: {torn}"
+                assert reported(trader) == reported(untouched), f"died at line {at} of the {name}"
 
 
 def test_with_parents_that_overlap_it_may_die_at_any_line(data: Path, tmp_path: Path) -> None:
@@ -181,6 +191,35 @@ def test_a_finished_tape_is_played_once(life: Callable[..., Life]) -> None:
     assert second.fills == first.fills
     assert played.journal.orders() == before
     assert [line["epoch"] for line in played.journal.read() if line["k"] == "start"] == [1, 2]
+
+
+# ---- a venue that has lost what it knew
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.4, 0.8])
+def test_a_venue_that_has_forgotten_is_asked_and_nothing_is_guessed(kept: float, life: Callable[..., Life]) -> None:
+    # pitfall 28
+    played = life(strategies=(), orders=(order("a", params={"slice_count": 30}), order("b", "sell")))
+    trader = played.open()
+    while trader.now_ns < START_NS + HOUR_NS // 2 or not trader.venue.open_orders():
+        assert trader.step()
+    before = {one.fill_id for one in trader.fills}
+    del played.venue.written[int(kept * len(played.venue.written)) :]
+    trader = played.open()
+    live = {one.intent.intent_id for one in trader.engine.orders.live()}
+    assert {one.intent_id for one in trader.venue.open_orders()} <= live, "what is open there is at work here"
+    assert {one.fill_id for one in trader.venue.fills_since(0)} <= {one.fill_id for one in trader.fills}
+    assert before <= {one.fill_id for one in trader.fills}, "what was heard has happened"
+    to_the_end(trader)
+    assert not list(trader.engine.orders.live())
+    assert not trader.venue.open_orders()
+    held = sum(sign(fill.side) * fill.qty for fill in trader.fills)
+    assert trader.gate.position(SYMBOL) == pytest.approx(held)
+    if kept == 0.0:
+        closed = [
+            line["e"][1] for line in played.journal.read() if line["k"] == "heard" and line["e"][0] == "OrderClosed"
+        ]
+        assert FORGOTTEN in [one["reason"] for one in closed]
 
 
 # ---- settings
@@ -242,6 +281,22 @@ def test_requests_change_a_parent_and_are_remembered(life: Callable[..., Life]) 
     assert answer(trader, {"do": "cancel", "id": "a"})["error"].startswith("a has ended")
 
 
+def test_what_is_rearmed_is_in_the_journal_and_holds_after_a_restart(life: Callable[..., Life], tmp_path: Path) -> None:
+    strict = yaml.safe_load((ROOT / "config" / "risk.yaml").read_text())
+    strict["repeats"] |= {"window_s": 3600, "max_executions": 1}
+    (tmp_path / "strict.yaml").write_text(yaml.safe_dump(strict))
+    played = life(strategies=(), orders=(order("a"),), risk_config=str(tmp_path / "strict.yaml"))
+    trader = until(played.open(), START_NS + HOUR_NS)
+    (key,) = trader.facts()["disabled"]
+    assert answer(trader, {"do": "rearm"})["disabled"].keys() == {key}
+    assert "by must be a name" in answer(trader, {"do": "rearm", "key": key, "reason": "looked"})["error"]
+    assert "is not disabled" in answer(trader, {"do": "rearm", "key": "no", "by": "ann", "reason": "x"})["error"]
+    assert answer(trader, {"do": "rearm", "key": key, "by": "ann", "reason": "looked"}) == {"ok": True, "disabled": {}}
+    assert played.open().gate.disabled == {}
+    written = [line for line in played.journal.read() if line["k"] == "rearm"]
+    assert [(line["key"], line["by"], line["reason"]) for line in written] == [(key, "ann", "looked")]
+
+
 def test_a_cancelled_parent_stays_cancelled(life: Callable[..., Life]) -> None:
     # pitfall 27
     played = life(strategies=(), orders=(order("a"),))
@@ -259,7 +314,19 @@ def test_a_cancelled_parent_stays_cancelled(life: Callable[..., Life]) -> None:
         ({"do": "show", "id": "b"}, "order 'b' is not here"),
         ({"do": "show"}, "the request lacks 'id'"),
         ({"do": "amend", "id": "a"}, "an amendment needs"),
-        ({"do": "new", "order": {"symbol": SYMBOL, "side": "bye", "quantity": 1}}, "side"),
+        (
+            {"do": "new", "order": {"symbol": SYMBOL, "side": "byu", "quantity": 1}},
+            "side 'byu' is not known: did you mean 'buy'",
+        ),
+        (
+            {"do": "new", "order": {"symbol": SYMBOL, "side": "buy", "quantity": "ten"}},
+            "quantity must be a number, was 'ten'",
+        ),
+        ({"do": "new", "order": {"symbol": SYMBOL, "side": "buy"}}, "quantity is missing"),
+        (
+            {"do": "new", "order": {"symbol": SYMBOL, "side": "buy", "quantity": 1, "algo": "TWAB"}},
+            "did you mean 'TWAP'",
+        ),
         ({"do": "new", "order": {"symbol": SYMBOL, "side": "buy", "qantity": 1}}, "did you mean 'quantity'"),
     ],
 )
@@ -279,9 +346,13 @@ def test_an_order_that_cannot_be_worked_ends_as_a_report(life: Callable[..., Lif
         parent = answer(one, wrong)["parent"]
         assert parent["status"] == "failed"
         assert "no" in parent["reason"]
-    assert answer(trader, {"do": "new", "order": {"symbol": "X/Y", "side": "buy", "quantity": 1.0}})["parent"][
-        "reason"
-    ].startswith("symbol 'X/Y' is not traded here")
+
+
+def test_a_misspelled_symbol_does_not_use_up_the_id(life: Callable[..., Life]) -> None:
+    trader = until(life(strategies=()).open(), START_NS)
+    wanted = {"id": "o-1", "symbol": "ATOM/USTD", "side": "buy", "quantity": 100.0}
+    assert "did you mean 'ATOM/USDT'" in answer(trader, {"do": "new", "order": wanted})["error"]
+    assert answer(trader, {"do": "new", "order": {**wanted, "symbol": SYMBOL}})["known"] is False
 
 
 # ---- kill, stop, restart

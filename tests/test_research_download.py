@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -18,6 +14,7 @@ from research.dataset import Dataset
 from research.download import download, missing
 from research.store import Store
 from research.times import MINUTE_NS, parse_ns
+from tests import exchanges
 from tests.test_research_store import commit, minutes
 
 pytest.importorskip("ccxt")
@@ -29,50 +26,14 @@ MINUTES = 4000
 # Quiet for hours, then many trades in one millisecond, then one a second.
 TRADES = [*([7_200_000] * 900), *(7_200_001 + 1_000 * k for k in range(1_600))]
 
-MARKET = {
-    "symbol": "ATOMUSDT",
-    "status": "TRADING",
-    "baseAsset": "ATOM",
-    "quoteAsset": "USDT",
-    "baseAssetPrecision": 8,
-    "quotePrecision": 8,
-    "orderTypes": ["LIMIT", "MARKET"],
-    "isSpotTradingAllowed": True,
-    "permissions": ["SPOT"],
-    "permissionSets": [["SPOT"]],
-    "filters": [
-        {"filterType": "PRICE_FILTER", "minPrice": "0.00100000", "maxPrice": "1000.0", "tickSize": "0.00100000"},
-        {"filterType": "LOT_SIZE", "minQty": "0.01000000", "maxQty": "90000.0", "stepSize": "0.01000000"},
-        {"filterType": "NOTIONAL", "minNotional": "5.00000000"},
-    ],
-}
 
-
-class Venue(ThreadingHTTPServer):
-    """`fail_after` n answers of data, the next `failures` ones are HTTP 503."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.fail_after, self.failures = 10**9, 0
-        self.asked: list[int] = []
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
+class Handler(exchanges.Handler):
     server: Venue
-    protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:
-        url = urlsplit(self.path)
-        query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        name = url.path.rsplit("/", 1)[-1]
+    def get(self) -> None:
+        name, query = self.path_name(), self.query()
         if name == "exchangeInfo":
-            return self.answer({"symbols": [MARKET] if url.path.startswith("/api/") else []})
+            return self.answer(self.markets())
         if len(self.server.asked) >= self.server.fail_after and self.server.failures > 0:
             self.server.failures -= 1
             return self.answer({"msg": "busy"}, 503)
@@ -80,16 +41,16 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append(start)
         return self.answer(klines(start, limit) if name == "klines" else trades(start, int(query["endTime"]), limit))
 
-    def answer(self, body: object, status: int = 200) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
 
-    def log_message(self, *_: object) -> None:
-        pass
+class Venue(exchanges.Server):
+    """`fail_after` n answers of data, the next `failures` ones are HTTP 503."""
+
+    handler = Handler
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fail_after, self.failures = 10**9, 0
+        self.asked: list[int] = []
 
 
 def klines(start: int, limit: int) -> list[list[Any]]:
@@ -112,12 +73,8 @@ def trades(start: int, end: int, limit: int) -> list[dict[str, Any]]:
 @pytest.fixture
 def venue() -> Iterator[Venue]:
     server = Venue()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with exchanges.serving(server):
+        yield server
 
 
 def fetch(folder: Path, venue: Venue, length_min: int = MINUTES, **more: Any) -> Dataset:

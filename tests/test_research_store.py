@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from core.errors import DataError
 from research.dataset import Dataset, content_hash, united
-from research.store import MANIFEST, Store
+from research.place import MANIFEST
+from research.store import Store
 from research.times import MINUTE_NS, parse_ns
 
 JANUARY = parse_ns("2025-01-31T23:58")

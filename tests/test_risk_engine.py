@@ -16,6 +16,7 @@ from core.bus import InMemoryBus
 from core.bus_redis import RedisStreamBus
 from core.clock import ManualClock
 from core.contracts import OHLCVBar, QuoteEvent
+from core.epochs import ReplacedError
 from core.errors import FillwrightError
 from core.journal import Journal
 from core.journal_read import read
@@ -54,12 +55,17 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    *, journal: Any = None, recalled: list[dict[str, Any]] | None = None, kill: KillSwitch = NO_KILL, **limits: Any
+    *,
+    journal: Any = None,
+    recalled: list[dict[str, Any]] | None = None,
+    kill: KillSwitch = NO_KILL,
+    epoch: int = 0,
+    **limits: Any,
 ) -> AsyncIterator[Desk]:
     bus = InMemoryBus(retry_s=0.001)
     refused: list[tuple[str, str]] = []
     engine = RiskEngine(
-        bus, RiskGate(loose(**limits), kill=kill), [X], clock=ManualClock(S), journal=journal,
+        bus, RiskGate(loose(**limits), kill=kill), [X], clock=ManualClock(S), journal=journal, epoch=epoch,
         on_refused=lambda topic, why: refused.append((topic, why)),
     )  # fmt: skip
     engine.recall(recalled or [])
@@ -255,6 +261,71 @@ def test_what_is_rearmed_is_on_record(tmp_path: Path) -> None:
         entries = [entry.data for entry in read(tmp_path / "journal")]
         async with desk(recalled=entries, **limits) as risk:
             assert risk.engine.gate.disabled == {}
+
+    play(story)
+
+
+def test_a_key_can_be_rearmed_over_the_bus_and_a_wrong_one_is_reported() -> None:
+    async def story() -> None:
+        async with desk(rejects={"last_orders": 2, "max_rejects": 1, "window_s": 60.0}) as risk:
+            for name in ("a", "b"):
+                await risk.say(topics.INTENT, order(name).to_dict())
+                await risk.say(topics.CLOSED, closed(order(name), 0.0, "rejected").to_dict())
+            await risk.say(topics.REARM, {"key": "reject", "by": "ann", "reason": "new key"}, {"key": "rejects"})
+            assert [why for _, why in risk.refused] == [
+                "'reject' is not disabled; disabled: rejects",
+                "by must be a name without surrounding blanks, was ''",
+            ]
+            await risk.say(topics.INTENT, order("c").to_dict())
+            await risk.say(topics.REARM, {"key": "rejects", "by": "ann", "reason": "new key"})
+            await risk.say(topics.INTENT, order("d").to_dict())
+            assert risk.answers == [("a", True), ("b", True), ("c", False), ("d", True)]
+
+    play(story)
+
+
+def test_a_router_that_was_replaced_is_refused_and_still_is_after_a_restart(tmp_path: Path) -> None:
+    # pitfall 28: what a process does that does not know that it has been replaced
+    def of(epoch: int, name: str, **more: Any) -> dict[str, Any]:
+        return order(name, meta={"execution_id": "x", "slice_id": name, "epoch": epoch}, **more).to_dict()
+
+    def cap(epoch: int, qty: float) -> dict[str, Any]:
+        return {"execution_id": "x", "symbol": X, "side": "buy", "qty": qty, "epoch": epoch}
+
+    async def before() -> None:
+        with Journal(tmp_path / "journal") as journal:
+            async with desk(journal=journal, parents="required") as risk:
+                await risk.say(topics.INTENT, cap(1, 100.0), of(1, "a"))
+                await risk.say(topics.EPOCH, {"of": "router", "epoch": 2})
+                await risk.say(topics.INTENT, of(1, "b"), cap(1, 5000.0), of(2, "a"), of(2, "c", qty=5.0))
+                await risk.say(topics.INTENT, of(2, "d", qty=1000.0))
+                assert risk.answers == [("a", True), ("b", False), ("a", True), ("c", True), ("d", False)]
+                assert risk.decisions[1]["reason"] == "R20 epoch 1 is over, the current one is 2"
+                assert list(risk.decisions[4]["caps"]) == ["R11"]
+                assert not risk.refused
+
+    async def after() -> None:
+        entries = [entry.data for entry in read(tmp_path / "journal")]
+        async with desk(recalled=entries) as risk:
+            await risk.say(topics.INTENT, of(1, "e"), of(2, "f"))
+            assert risk.answers == [("e", False), ("f", True)]
+
+    play(before)
+    play(after)
+
+
+def test_an_engine_says_which_start_it_is_and_ends_when_another_has_begun() -> None:
+    async def story() -> None:
+        with pytest.raises(ExceptionGroup) as ended:
+            await replaced()
+        assert ended.group_contains(ReplacedError, match="this is start number 3, that one number 4")
+
+    async def replaced() -> None:
+        async with desk(epoch=3) as risk:
+            seen = risk.bus.subscribe(topics.ORDERS)
+            await risk.say(topics.INTENT, order("a").to_dict())
+            assert (await anext(seen))["meta"]["gate_epoch"] == 3
+            await risk.say(topics.EPOCH, {"of": "risk", "epoch": 4})
 
     play(story)
 

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from core.errors import DataError
 from core.journal_read import survey
 from execution.config import ExecutionConfig, RoutingConfig
 from execution.routing.chooser import Chooser
 from execution.routing.decision import Decision
-from execution.routing.ledger import Memory, read_entries, replace_entries
+from execution.routing.ledger import Memory, read_entries, write_entries
 from execution.routing.settings import LearningConfig
+from execution.run_files import FILES, write_run
 from fillwright.cli import fillwright
 from tests.backtests import Scripted, Wish, backtest, flat
 from tests.routing import ALGORITHMS
@@ -74,7 +76,7 @@ def test_a_learning_backtest_is_the_same_each_time_and_its_ledger_replays(tmp_pa
     assert first.entries == second.entries
     assert one.reports == other.reports
     assert len({report.algo_type for report in one.reports}) > 1
-    replace_entries(tmp_path / "router", first.entries)
+    write_entries(tmp_path / "router", first.entries)
     again = Chooser(settings("learn"), "learn", algorithms=ALGORITHMS)
     again.restore(read_entries(tmp_path / "router"))
     assert len(again.decisions) == len(again.outcomes) == 40
@@ -94,7 +96,7 @@ def test_no_parent_is_lost_or_doubled_and_one_that_nobody_can_work_is_refused() 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     _, memory = run("learn", *WISHES, learning=LearningConfig(min_orders=10))
-    replace_entries(tmp_path / "router", memory.entries)
+    write_entries(tmp_path / "router", memory.entries)
     return tmp_path / "router"
 
 
@@ -152,3 +154,29 @@ def test_a_router_that_there_is_not_is_refused(word: str) -> None:
 def test_bad_learning_settings_are_refused_by_name(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         LearningConfig(**changes)
+
+
+def test_the_decisions_of_a_run_come_and_go_with_its_other_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = {"version": "1", "config_hash": "c", "seed": 0, "data": {"venue": "sim"}}
+
+    def write(routed: list[dict[str, Any]]) -> None:
+        write_run(tmp_path, result, about, lambda _execution: "s", routed=routed)
+
+    result, memory = run("rules", *WISHES[:5])
+    write(memory.entries)
+    assert read_entries(tmp_path) == memory.entries
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def full(_file: Path) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("execution.run_files.sync", full)
+    with pytest.raises(DataError, match="cannot be written"):
+        write(memory.entries[:2])
+    monkeypatch.undo()
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    write([])
+    assert not (tmp_path / "router").exists()
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == sorted(FILES)

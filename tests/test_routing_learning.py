@@ -184,6 +184,18 @@ def test_nothing_is_tried_with_an_order_above_the_bound_nor_where_its_notional_i
     assert (large.arm, large.decided_by, large.propensity) == ("VWAP", "best", 1.0)
 
 
+@pytest.mark.parametrize(
+    ("surprise", "outcomes", "sigmas", "arm"),
+    [(-1.0, 60, 2.0, "VWAP"), (-1.0, 29, 2.0, "TWAP"), (-0.02, 60, 2.0, "TWAP"), (-0.02, 60, 0.0, "VWAP")],
+)
+def test_an_order_that_is_not_tried_with_leaves_the_rules_arm_only_for_what_is_known_to_be_cheaper(
+    surprise: float, outcomes: int, sigmas: float, arm: str
+) -> None:
+    costs = {"TWAP": 0.0, "VWAP": surprise, "POV": 1.0, "IS": 1.0}
+    found = decide(taught(costs, outcomes, qty=600, switch_sigmas=sigmas, noise=0.5), qty=600)
+    assert (found.decided_by, found.rule_arm, found.arm, found.propensity) == ("best", "TWAP", arm, 1.0)
+
+
 def test_an_arm_of_a_three_sigma_loss_is_not_tried_any_more_and_the_decision_says_so() -> None:
     made = taught({"TWAP": 0.0, "VWAP": 0.0, "POV": 0.0, "IS": 2.0})
     found = [decide(made, number) for number in range(200)]
@@ -306,7 +318,7 @@ def test_it_recovers_when_the_costs_swap() -> None:
     swapped = {"TWAP": 8.0, "VWAP": 10.0, "POV": 6.0, "IS": 5.0}
     after = []
     for seed in range(30):
-        world = World(seed, TRUE, half_life_days=30.0)
+        world = World(seed, TRUE)  # with the half-life that ships
         world.regrets(1000)
         world.costs = dict(swapped)
         after.append(world.regrets(1000))

@@ -18,9 +18,10 @@ from execution.desk import Worked
 from execution.events import Cancel, Market, Step, Wake
 from execution.routing.censored import Floats, Hazards, allocate, tail
 from execution.routing.health import FIRST_WAIT_NS, MOST_WAIT_NS, VenueHealth
-from execution.routing.legs import BestVenue, Venued
+from execution.routing.legs import Venued
 from execution.routing.resting import Prices, Venues, one_venue, several_venues
 from execution.routing.taking import Book, Level, drift_bps, split
+from execution.routing.venue_choice import BestVenue
 from execution.twap import TWAPExecutor
 from tests import golden
 from tests.naive import START_NS

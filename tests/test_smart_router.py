@@ -12,8 +12,10 @@ import pytest
 from core import topics
 from core.bus import InMemoryBus
 from core.clock import ManualClock
-from core.contracts import OrderIntent
+from core.contracts import OrderIntent, QuoteEvent
+from core.errors import DataError
 from core.ids import execution_id
+from core.instrument import Instrument
 from execution.base import BaseExecutor
 from execution.config import ExecutionConfig
 from execution.contracts import AlgoType, ExecutionReport
@@ -22,14 +24,15 @@ from execution.performance import ExecutionPerformanceTracker
 from execution.router import SmartOrderRouter
 from execution.routing.health import VenueHealth
 from execution.routing.ledger import Memory
-from execution.routing.legs import BestVenue
 from execution.routing.settings import LearningConfig
 from execution.routing.situation import MarketNow
+from execution.routing.venue_choice import BestVenue
 from tests.naive import START_NS
 from tests.parents import SECOND
 from tests.routing import INSTRUMENT, KNOWN, SYMBOL, Breaks, Plans, config, parent, report_of
-from tests.talk import Venue, closed, play, quiet, say, through
+from tests.talk import Venue, closed, fill_of, play, quiet, say, through
 
+QUOTE = QuoteEvent(SYMBOL, 9.99, 10.01, START_NS)
 EXECUTORS: tuple[AlgoType, ...] = ("TWAP", "VWAP", "POV", "IS", "Iceberg")
 
 
@@ -366,6 +369,76 @@ def test_children_carry_the_venue_that_scores_best_and_move_on_when_it_refuses()
         assert [one.meta["venue"] for one in floor.venue.sent] == ["cheap", "dear"]
         assert health.trouble("cheap", START_NS) is not None
         await floor.end()
+
+    play(scene)
+
+
+def test_venues_are_scored_by_what_executions_cost_there_and_a_restart_knows_it_too() -> None:
+    venues = [Instrument(SYMBOL, name, tick="0.01", lot="1") for name in ("dear", "cheap")]
+
+    async def child_of(floor: Floor, number: int) -> OrderIntent:
+        await floor.route(
+            parent(
+                number, 100, algo_type="TWAP", duration_seconds=100, params={"slice_count": 1, "order_type": "market"}
+            )
+        )
+        return floor.venue.sent[-1]
+
+    async def scene() -> None:
+        floor = Floor(venues=venues, fills=False)
+        assert (await child_of(floor, 1)).meta["venue"] == "dear"  # nobody knows anything: the first
+        for number in range(2, 26):
+            decision = floor.router.decision(await floor.route(parent(number, 100)))
+            venue, cost = ("dear", 30.0) if number % 2 else ("cheap", 2.0)
+            await floor.bus.publish_json(topics.REPORT, report_of(decision, cost, venue=venue).to_dict())
+            await quiet(floor.bus)
+        assert (await child_of(floor, 50)).meta["venue"] == "cheap"
+        again = Floor(venues=venues, fills=False)
+        again.router.restore(floor.memory.entries)
+        assert (await child_of(again, 51)).meta["venue"] == "cheap"
+        assert again.tracker.reports == floor.tracker.reports
+        with pytest.raises(DataError, match="entry 1 of the router's ledger cannot be read"):
+            again.router.restore([{"k": "route-rested", "t": 1}])
+        await floor.end()
+        await again.end()
+
+    play(scene)
+
+
+def test_children_that_rest_are_spread_over_venues_and_what_they_filled_is_remembered() -> None:
+    venues = [Instrument(SYMBOL, name, tick="0.01", lot="1") for name in ("a", "b")]
+    resting: dict[str, Any] = {
+        "algo_type": "TWAP",
+        "duration_seconds": 60,
+        "params": {"slice_count": 1, "order_type": "limit"},
+    }
+
+    async def scene() -> None:
+        floor = Floor(venues=venues, fills=False)
+        name = await floor.route(parent(1, 100, **resting))
+        await floor.bus.publish_json(topics.quotes(SYMBOL), QUOTE.to_dict())
+        await floor.at(1)
+        legs = list(floor.venue.sent)
+        assert [leg.meta["venue"] for leg in legs] == ["a", "b"]
+        assert sum(leg.qty for leg in legs) == 100
+        first, second = legs
+        await say(floor.bus, fill_of(first))
+        await floor.at(60)
+        await say(floor.bus, closed(second, 0.0, "expired"))
+        await floor.at(61)
+        report = floor.report(name)
+        assert report.filled_quantity == first.qty
+        seen = [one for one in floor.memory.entries if one["k"] == "route-rested"]
+        assert [(one["venue"], one["filled"] > 0) for one in seen] == [("a", True), ("b", False)]
+        again = Floor(venues=venues, fills=False)
+        again.router.restore(floor.memory.entries)
+        await again.route(parent(2, 100, **resting))
+        await again.bus.publish_json(topics.quotes(SYMBOL), QUOTE.to_dict())
+        await again.at(1)
+        told = {leg.meta["venue"]: leg.qty for leg in again.venue.sent}
+        assert told["a"] > told.get("b", 0.0)
+        await floor.end()
+        await again.end()
 
     play(scene)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from core import codec
 from core.contracts import FillEvent
 from core.journal_read import read
 from live.session import Session, open_session, read_files
@@ -96,6 +97,11 @@ def until(trader: Trader, ts_ns: int) -> Trader:
     while trader.step(ts_ns):
         pass
     return trader
+
+
+def reported(trader: Trader) -> dict[str, dict[str, Any]]:
+    """Every report as it is written; NaN is None there, and equals itself."""
+    return {name: codec.from_json(codec.to_json(report)) for name, report in trader.engine.reports.items()}
 
 
 def filled(fills: Iterable[FillEvent]) -> float:

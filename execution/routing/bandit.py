@@ -48,12 +48,7 @@ class Belief(NamedTuple):
 
     def after(self, n: float, total: float, squares: float) -> Belief:
         """What is known after n more costs (discounted ones count in part), by their sum and their sum of squares."""
-        if n <= 0:
-            return self
-        mean, before, shape, scale = self
-        weight, x = before + n, total / n
-        spread = max(0.0, squares - n * x * x) + before * n * (x - mean) ** 2 / weight
-        return Belief((before * mean + total) / weight, weight, shape + n / 2, scale + spread / 2)
+        return Belief(*posterior(*self, n, total, squares)) if n > 0 else self
 
     @property
     def width(self) -> float:
@@ -66,13 +61,33 @@ class Belief(NamedTuple):
 
     def half_width(self) -> float:
         """95 % of mu is its mean less and plus this."""
-        degrees = round(2 * self.shape)
-        return (_T.get(degrees) or _quantile(degrees)) * math.sqrt(self.scale / (self.shape * self.weight))
+        return quantile(self.shape) * math.sqrt(self.scale / (self.shape * self.weight))
 
     def interval(self) -> tuple[float, float]:
         """95 % of mu."""
         half = self.half_width()
         return self.mean - half, self.mean + half
+
+
+def posterior(
+    mean: float, weight: float, shape: float, scale: float, n: float, total: float, squares: float
+) -> tuple[float, float, float, float]:
+    """The numbers of the belief of these four numbers after n > 0 more costs, by their sum and their sum of squares."""
+    after, x = weight + n, total / n
+    within, moved = squares - n * x * x, x - mean
+    spread = (within if within > 0 else 0.0) + weight * n * moved * moved / after
+    return (weight * mean + total) / after, after, shape + n / 2, scale + spread / 2
+
+
+def quantile(shape: float) -> float:
+    """97.5 % point of Student's t with twice as many degrees of freedom, rounded; kept."""
+    degrees = round(2 * shape)
+    found = _T.get(degrees)
+    if found is None:
+        from scipy import special  # type: ignore[import-untyped]
+
+        found = _T[degrees] = float(special.stdtrit(degrees, 0.5 + LEVEL / 2))
+    return found
 
 
 def thompson(means: Sequence[float], widths: Sequence[float]) -> list[float]:
@@ -81,27 +96,29 @@ def thompson(means: Sequence[float], widths: Sequence[float]) -> list[float]:
     The draws are the same ones for every decision, so the probabilities follow from what is known alone.
     """
     n = len(means)
-    numbers = np.array((widths, means))
-    best = (_normals(n) * numbers[0] + numbers[1]).argmin(axis=1)
-    return [count / DRAWS for count in np.bincount(best, minlength=n).tolist()]
+    told = np.array([*widths, *means]).reshape(2, n, 1)
+    draws = _normals(n) * told[0]
+    draws += told[1]
+    least = (draws == np.minimum.reduce(draws)).tobytes()
+    return [least.count(1, at, at + DRAWS) / DRAWS for at in range(0, n * DRAWS, DRAWS)]
 
 
 @cache
 def _normals(n: int) -> NDArray[np.float64]:
-    """Standard normals, shape (DRAWS, n)."""
-    return generator("thompson", n).standard_normal((DRAWS, n))
+    """Standard normals, shape (n, DRAWS)."""
+    return np.ascontiguousarray(generator("thompson", n).standard_normal((DRAWS, n)).T)
 
 
 def floored(probabilities: Sequence[float], least: float) -> list[float]:
     """No probability below `least`; what that takes comes from the others in proportion to what they have above it."""
     n = len(probabilities)
     least = min(least, 1 / n)
-    spare = [max(0.0, p - least) for p in probabilities]
+    spare = [p - least if p > least else 0.0 for p in probabilities]
     total = math.fsum(spare)
     if total <= 0:
         return [1 / n] * n
-    rest = 1 - n * least
-    return [least + rest * one / total for one in spare]
+    scale = (1 - n * least) / total
+    return [least + scale * one for one in spare]
 
 
 def pick(probabilities: Sequence[float], draw: float) -> int:
@@ -115,14 +132,6 @@ def pick(probabilities: Sequence[float], draw: float) -> int:
             if draw < upto:
                 return index
     return last
-
-
-def _quantile(degrees: int) -> float:
-    """97.5 % point of Student's t, kept."""
-    from scipy import special  # type: ignore[import-untyped]
-
-    found = _T[degrees] = float(special.stdtrit(degrees, 0.5 + LEVEL / 2))
-    return found
 
 
 _T: dict[int, float] = {}

@@ -8,6 +8,7 @@ Estimates alone get stuck with what they never tried; `Hazards` draws from what 
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -27,15 +28,27 @@ def tail(sent: Sequence[int], filled: Sequence[int], levels: int) -> Floats:
     return survived
 
 
-def allocate(tails: Sequence[Floats], lots: int) -> tuple[list[int], float]:
-    """Each lot where it is likeliest to fill, ties to the first; and how many are expected to. Tails do not rise."""
-    given = [0] * len(tails)
-    expected = 0.0
+def allocate(tails: Sequence[Floats], lots: int, gains: Sequence[float] | None = None) -> tuple[list[int], float]:
+    """Each lot where it is likeliest to fill, ties to the first; and how many are expected to. Tails do not rise.
+
+    gains: what a fill is worth at each venue, above 0; then each lot goes where chance times gain is most.
+    """
+    given, expected = [0] * len(tails), 0.0
+    worth = [1.0] * len(tails) if gains is None else gains
+    chances = [one.tolist() for one in tails]
+    offers = [(-gain * one[0], venue) for venue, (one, gain) in enumerate(zip(chances, worth, strict=True)) if one]
+    heapq.heapify(offers)
     for _ in range(lots):
-        chances = [float(one[n]) if n < len(one) else 0.0 for one, n in zip(tails, given, strict=True)]
-        best = max(range(len(chances)), key=chances.__getitem__)
-        given[best] += 1
-        expected += chances[best]
+        if not offers or offers[0][0] == 0:
+            given[0] += lots - sum(given)  # nowhere is a chance
+            break
+        venue = offers[0][1]
+        expected += chances[venue][given[venue]]
+        given[venue] += 1
+        if given[venue] < len(chances[venue]):
+            heapq.heapreplace(offers, (-worth[venue] * chances[venue][given[venue]], venue))
+        else:
+            heapq.heappop(offers)
     return given, expected
 
 

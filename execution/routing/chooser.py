@@ -1,8 +1,9 @@
 """The choice itself, without I/O: a situation goes in, a decision comes out; an execution's report, an outcome.
 
-What decides, in this order: the parent's own wish; a rule, while fewer than `min_orders` outcomes are known; the least
-expected cost, for orders of `explore_below` and more; a draw by Thompson sampling otherwise. Until there are enough
-outcomes small orders try every arm with `min_propensity`, the rule's with the rest. Nothing changes until `begin`.
+What decides, in this order: the parent's own wish; a rule, while fewer than `min_orders` outcomes are known; for orders
+of `explore_below` and more the rule still, unless an arm is clearly cheaper; a draw by Thompson sampling otherwise.
+Until there are enough outcomes small orders try every arm with `min_propensity`, the rule's with the rest. Nothing
+changes until `begin`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from core.chance import uniform
@@ -18,9 +20,9 @@ from core.errors import DataError
 from execution.config import ExecutionConfig
 from execution.contracts import ExecutionReport
 from execution.progress import END_OF_HORIZON
-from execution.routing.bandit import floored, pick, thompson
+from execution.routing.bandit import floored, pick, quantile, thompson
 from execution.routing.decision import Alternative, DecidedBy, Decision, Outcome
-from execution.routing.learner import Learner, killed
+from execution.routing.learner import NO_ARMS, Learner, killed
 from execution.routing.ledger import DECIDED, NOWHERE, RESET, TURNED_OUT, Ledger
 from execution.routing.priors import Priors
 from execution.routing.rules import algo_of, first_rule
@@ -28,7 +30,7 @@ from execution.routing.situation import Situation
 from execution.tca import ExecutionCost, measure
 
 _BPS: Final = 1e4
-_NO_ARMS: Final[frozenset[str]] = frozenset()
+_expected = attrgetter("expected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Chooser:
         self._seed = seed
         self._ledger = ledger
         self._prior = Priors(settings)
-        self._able: dict[str, bool] = {}
+        self._all_able: dict[tuple[str, ...], bool] = {}
 
     # ---- before
 
@@ -99,11 +101,19 @@ class Chooser:
             arms = (*arms, rule_arm)
         views = self._views(arms, key, situation, now_ns)
         decided: DecidedBy = "wish" if wish is not None else "rule"
-        drawn, probabilities, out = wish or rule_arm, {wish or rule_arm: 1.0}, _NO_ARMS
-        able = [view for view in views if self._is_able(view.arm)]
+        drawn, probabilities, out = wish or rule_arm, {wish or rule_arm: 1.0}, NO_ARMS
+        able = views if self._are_able(arms) else [view for view in views if self._is_able(view.arm)]
         if wish is None and self.mode == "learn" and able:
             decided, drawn, probabilities, out = self._learnt(asked.execution_id, able, rule_arm, situation, now_ns)
-        alternatives = tuple([self._alternative(view, probabilities.get(view.arm, 0.0), out) for view in views])
+        alternatives = tuple(
+            [
+                Alternative(
+                    arm, forecast, expected, expected - half, expected + half, orders, probabilities.get(arm, 0.0),
+                    None if not out and len(able) == len(views) else self._why_out(arm, out),
+                )
+                for arm, expected, _, orders, forecast, half in views
+            ]
+        )  # fmt: skip
         return Decision(
             execution_id=asked.execution_id,
             parent_intent_id=asked.parent_intent_id,
@@ -142,7 +152,7 @@ class Chooser:
     def begin(self, decision: Decision) -> None:
         """The parent is at work by this decision, or nobody can work it: written down, and under way."""
         self._ledger.append({"k": DECIDED, "t": decision.ts_ns, "decision": decision})
-        self._began(decision)
+        self.began(decision)
 
     def observe(self, report: ExecutionReport) -> Outcome | None:
         """What came of it, once per execution; None for one that runs, is unknown or has been counted."""
@@ -151,7 +161,7 @@ class Chooser:
             return None
         outcome = self.outcome_of(decision, report)
         self._ledger.append({"k": TURNED_OUT, "t": outcome.ts_ns, "outcome": outcome})
-        self._turned_out(outcome)
+        self.turned_out(outcome)
         return outcome
 
     def outcome_of(self, decision: Decision, report: ExecutionReport) -> Outcome:
@@ -187,21 +197,23 @@ class Chooser:
             try:
                 match entry.get("k"):
                     case "route":
-                        self._began(Decision.from_dict(entry["decision"]))
+                        self.began(Decision.from_dict(entry["decision"]))
                     case "route-outcome":
-                        self._turned_out(Outcome.from_dict(entry["outcome"]))
+                        self.turned_out(Outcome.from_dict(entry["outcome"]))
                     case "route-reset":
                         self.learner.reset()
             except (KeyError, ValueError) as error:
                 raise DataError(f"entry {number} of the router's ledger cannot be read: {error}") from error
 
-    def _began(self, decision: Decision) -> None:
+    def began(self, decision: Decision) -> None:
+        """`begin` for a decision that is written down elsewhere."""
         self.decisions[decision.execution_id] = decision
         if decision.arm:
             until_ns = decision.ts_ns + decision.duration_seconds * 1_000_000_000
             self.learner.begun(decision.execution_id, decision.key, decision.arm, until_ns)
 
-    def _turned_out(self, outcome: Outcome) -> None:
+    def turned_out(self, outcome: Outcome) -> None:
+        """An outcome that is written down elsewhere."""
         self.outcomes[outcome.execution_id] = outcome
         self.learner.ended(outcome.execution_id)
         if outcome.unused is None:
@@ -209,29 +221,31 @@ class Chooser:
 
     # ---- inside a decision
 
-    def _views(self, arms: Sequence[str], key: str, situation: Situation, now_ns: int) -> list[View]:
+    def _views(self, arms: tuple[str, ...], key: str, situation: Situation, now_ns: int) -> list[View]:
         risk = situation.risk_bps
         views = []
-        for known, forecast in zip(self.learner.known(key, arms, now_ns), self._prior(arms, situation), strict=True):
-            belief = known.belief
-            error, half = risk * belief.error(known.pending), risk * belief.half_width()
-            views.append(View(known.arm, forecast + risk * belief.mean, error, known.orders, forecast, half))
+        standings = self.learner.standings(key, arms, now_ns)
+        for arm, ((mean, weight, shape, scale), orders, pending), forecast in zip(
+            arms, standings, self._prior(arms, situation), strict=True
+        ):
+            variance = scale / shape
+            error, half = risk * math.sqrt(variance / (weight + pending)), math.sqrt(variance / weight)
+            views.append(View(arm, forecast + risk * mean, error, orders, forecast, risk * quantile(shape) * half))
         return views
 
-    def _is_able(self, arm: str) -> bool:
-        found = self._able.get(arm)
+    def _are_able(self, arms: tuple[str, ...]) -> bool:
+        found = self._all_able.get(arms)
         if found is None:
-            found = self._able[arm] = algo_of(arm) in self.algorithms
+            found = self._all_able[arms] = all(map(self._is_able, arms))
         return found
 
-    def _alternative(self, view: View, propensity: float, out: Collection[str]) -> Alternative:
-        left_out = None
-        if not self._is_able(view.arm):
-            left_out = f"no executor for {algo_of(view.arm)}"
-        elif view.arm in out:
-            left_out = "killed: dearer than the best by more than its noise"
-        low, high = view.expected - view.half_width, view.expected + view.half_width
-        return Alternative(view.arm, view.forecast, view.expected, low, high, view.orders, propensity, left_out)
+    def _is_able(self, arm: str) -> bool:
+        return algo_of(arm) in self.algorithms
+
+    def _why_out(self, arm: str, out: Collection[str]) -> str | None:
+        if not self._is_able(arm):
+            return f"no executor for {algo_of(arm)}"
+        return "killed: dearer than the best by more than its noise" if arm in out else None
 
     def _learnt(
         self, execution_id: str, views: Sequence[View], rule_arm: str, situation: Situation, now_ns: int
@@ -242,15 +256,15 @@ class Chooser:
         arms = [one.arm for one in views]
         if self.learner.experience(now_ns) < settings.min_orders:
             if not tries or settings.min_propensity == 0 or rule_arm not in arms:
-                return "rule", rule_arm, {rule_arm: 1.0}, _NO_ARMS
+                return "rule", rule_arm, {rule_arm: 1.0}, NO_ARMS
             probabilities = floored([float(arm == rule_arm) for arm in arms], settings.min_propensity)
             drawn = arms[pick(probabilities, uniform(self._seed, "route", execution_id))]
             by: DecidedBy = "rule" if drawn == rule_arm else "sample"
-            return by, drawn, dict(zip(arms, probabilities, strict=True)), _NO_ARMS
+            return by, drawn, dict(zip(arms, probabilities, strict=True)), NO_ARMS
         out = killed(views, settings.kill_sigmas, settings.min_orders)
-        left = [one for one in views if one.arm not in out]
+        left = [one for one in views if one.arm not in out] if out else views
         if not tries:
-            best = min(left, key=lambda one: (one.expected, one.arm != rule_arm))
+            best = _best(left, rule_arm, settings.min_orders, settings.switch_sigmas)
             return "best", best.arm, {best.arm: 1.0}, out
         shares = thompson([one.expected for one in left], [settings.exploration * one.error for one in left])
         probabilities = floored(shares, settings.min_propensity)
@@ -261,6 +275,16 @@ class Chooser:
         routing = self.settings.routing
         group = routing.learning.classes.get(situation.symbol, situation.symbol)
         return f"{group} {situation.side} {situation.bucket(routing.large_order_threshold)}"
+
+
+def _best(views: Sequence[View], rule_arm: str, least_orders: float, sigmas: float) -> View:
+    """The cheapest of those with enough outcomes in this very context, if it is cheaper than the rule's arm by so many
+    standard errors of the difference; else the rule's. Where the rule's is left out, the cheapest of all."""
+    ruled = next((one for one in views if one.arm == rule_arm), None)
+    if ruled is None:
+        return min(views, key=_expected)
+    best = min((one for one in views if one is ruled or one.orders >= least_orders), key=_expected)
+    return best if ruled.expected - best.expected > sigmas * math.hypot(ruled.error, best.error) else ruled
 
 
 def _market_bps(cost: ExecutionCost, report: ExecutionReport) -> float:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _state = click.option(
     "--state", default="var/backtest/router", show_default=True, type=click.Path(path_type=Path),
-    help="The folder that the router writes: router/ of a run, or of a trader.",
+    help="What the router writes: router/ of a run, or the folder of a run or a trader (var/live).",
 )  # fmt: skip
 _config = click.option("--execution-config", type=click.Path(path_type=Path), help="[default: config/execution.yaml]")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines instead of a table.")
@@ -62,13 +62,15 @@ def reset(state: Path, reason: str, yes: bool) -> None:
     """Forget what was learnt. The record of decisions stays."""
     from core.clock import WallClock
     from core.journal import Journal
-    from execution.routing.ledger import RESET, read_entries
+    from core.journal_read import read
+    from execution.routing.ledger import RESET, journal_in, read_entries
 
-    entries = read_entries(state)
+    entries, folder = read_entries(state), journal_in(state)
+    last_ns = max((entry.ts_ns for entry in read(folder)), default=0)  # the journal's time may be that of a tape
     if not yes:
         click.confirm(f"forget what {len(entries)} entries in {state} have taught?", abort=True)
-    with Journal(state) as journal:
-        journal.append({"k": RESET, "t": WallClock().now_ns(), "reason": reason})
+    with Journal(folder) as journal:
+        journal.append({"k": RESET, "t": last_ns, "reason": reason, "at_ns": WallClock().now_ns()})
         journal.sync()
     console().print(f"{state}: forgotten; decisions stay on record", markup=False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.contracts import OrderIntent
@@ -23,13 +23,22 @@ from execution.routing.situation import Situation
 class RoutedIntake:
     """Takes parents in as `execution.intake.Intake` does; the chooser says how each is worked.
 
-    `heard` takes the report of every parent that has ended.
+    `heard` takes the report of every parent that has ended. A parent that has been routed keeps its algorithm, however
+    often it is asked for. `begin`: what is done with a decision, at first `chooser.begin`.
     """
 
-    def __init__(self, intake: Intake, chooser: Chooser, markets: Markets) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        chooser: Chooser,
+        markets: Markets,
+        *,
+        begin: Callable[[Decision], None] | None = None,
+    ) -> None:
         self._intake = intake
         self.chooser = chooser
         self._markets = markets
+        self._begin = begin or chooser.begin
         self._made: tuple[str, Worked] | None = None
 
     def request(
@@ -37,6 +46,9 @@ class RoutedIntake:
     ) -> Request:
         """The parent with the first algorithm that can work it. Raises ValueError with all reasons where none can."""
         name = execution_id(self._intake.seed, intent.strategy_id, intent.intent_id)
+        known = self.chooser.decisions.get(name)
+        if known is not None:
+            return self._again(known, intent, now_ns, price, decision_price)
         decision = self._decide(intent, name, now_ns, price)
 
         def make(arm: str) -> tuple[Request, Worked]:
@@ -47,9 +59,9 @@ class RoutedIntake:
         try:
             decision, (request, worked) = first_that_works(decision, self.chooser.in_order(decision), make)
         except RefusedError as refused:
-            self.chooser.begin(refused.decision)
+            self._begin(refused.decision)
             raise
-        self.chooser.begin(decision)
+        self._begin(decision)
         self._made = (request.execution_id, worked)
         return request
 
@@ -78,6 +90,14 @@ class RoutedIntake:
 
     def heard(self, report: ExecutionReport) -> None:
         self.chooser.observe(report)
+
+    def _again(
+        self, known: Decision, intent: OrderIntent, now_ns: int, price: float, decision_price: float | None
+    ) -> Request:
+        if not known.arm:
+            raise RefusedError(known)
+        told = with_arm(intent, known.arm, duration_s=duration_of(intent, self.chooser.settings))
+        return self._intake.request(told, now_ns, price, decision_price=decision_price)
 
     def _decide(self, intent: OrderIntent, name: str, now_ns: int, price: float) -> Decision:
         lots = self._intake.instrument.lots(intent.qty)

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
 
-from execution.routing.bandit import Belief
+from execution.routing.bandit import Belief, posterior
 from execution.routing.settings import LearningConfig
 
 DAY_NS: Final = 86_400_000_000_000
@@ -72,14 +73,24 @@ class Learner:
         self._leaves: dict[tuple[str, str], Sums] = {}
         self._arms: dict[str, Sums] = {}
         self._contexts: dict[str, Sums] = {}
+        self._outcomes = 0.0  # each with its weight
         self._origin_ns: int | None = None
         self._under_way: dict[str, tuple[str, str, int]] = {}
 
     def known(self, key: str, arms: Sequence[str], now_ns: int) -> list[Known]:
-        settings = self.settings
-        worth = settings.prior_orders
+        """How the arms stand in a context."""
+        return [
+            Known(arm, Belief(*numbers), orders, pending)
+            for arm, (numbers, orders, pending) in zip(arms, self.standings(key, arms, now_ns), strict=True)
+        ]
+
+    def standings(
+        self, key: str, arms: Sequence[str], now_ns: int
+    ) -> list[tuple[tuple[float, float, float, float], float, int]]:
+        """The same as plain numbers, for who asks for every order: those of the belief, orders, pending."""
+        worth = self.settings.prior_orders
         shape = worth / 2
-        scale = shape * settings.noise**2
+        scale = shape * self.settings.noise**2
         fresh = 1 / self._weight(now_ns)
         pending: dict[str, int] = {}
         for at, arm, until_ns in self._under_way.values():
@@ -88,18 +99,20 @@ class Learner:
         found = []
         common = self._common(key, fresh)
         for arm in arms:
-            leaf, pool = self._leaves.get((key, arm), NOTHING), self._arms.get(arm, NOTHING)
-            others = fresh * (pool.orders - leaf.orders)
-            differs = fresh * (pool.excess - leaf.excess) / (worth + others) if others > _NONE else 0.0
-            orders, belief = fresh * leaf.orders, Belief(common + differs, worth, shape, scale)
-            if orders:
-                belief = belief.after(orders, fresh * leaf.total, fresh * leaf.squares)
-            found.append(Known(arm, belief, orders, pending.get(arm, 0)))
+            here, total, squares, excess = self._leaves.get((key, arm), NOTHING)
+            anywhere, _, _, all_excess = self._arms.get(arm, NOTHING)
+            others = fresh * (anywhere - here)
+            differs = fresh * (all_excess - excess) / (worth + others) if others > _NONE else 0.0
+            orders = fresh * here
+            numbers = (common + differs, worth, shape, scale)
+            if orders > 0:
+                numbers = posterior(*numbers, orders, fresh * total, fresh * squares)
+            found.append((numbers, orders, pending.get(arm, 0)))
         return found
 
     def experience(self, now_ns: int) -> float:
         """All outcomes of all arms, discounted."""
-        return math.fsum(sums.orders for sums in self._arms.values()) / self._weight(now_ns)
+        return self._outcomes / self._weight(now_ns)
 
     def begun(self, execution_id: str, key: str, arm: str, until_ns: int) -> None:
         """An order is under way; its outcome will come."""
@@ -117,9 +130,11 @@ class Learner:
             self._leaves = {at: sums.times(1 / weight) for at, sums in self._leaves.items()}
             self._arms = {at: sums.times(1 / weight) for at, sums in self._arms.items()}
             self._contexts = {at: sums.times(1 / weight) for at, sums in self._contexts.items()}
+            self._outcomes /= weight
             self._origin_ns, weight = ts_ns, 1.0
             self._give_up(ts_ns)
         common = self._common(key, 1 / weight)
+        self._outcomes += weight
         self._leaves[key, arm] = self._leaves.get((key, arm), NOTHING).plus(surprise, common, weight)
         self._arms[arm] = self._arms.get(arm, NOTHING).plus(surprise, common, weight)
         self._contexts[key] = self._contexts.get(key, NOTHING).plus(surprise, common, weight)
@@ -129,6 +144,7 @@ class Learner:
         self._leaves.clear()
         self._arms.clear()
         self._contexts.clear()
+        self._outcomes = 0.0
         self._origin_ns = None
 
     def contexts(self) -> list[tuple[str, str]]:
@@ -150,6 +166,8 @@ class Learner:
         self._under_way = {name: one for name, one in self._under_way.items() if now_ns < one[2]}
 
 
+NO_ARMS: Final[frozenset[str]] = frozenset()
+_expected = attrgetter("expected")
 _NONE: Final = 1e-9  # of an order: what subtraction leaves of nothing
 
 
@@ -169,9 +187,12 @@ class Standing(Protocol):
 def killed(standings: Sequence[Standing], sigmas: float, least_orders: float) -> frozenset[str]:
     """Arms with enough outcomes that are dearer than the best of them by so many standard errors of the difference."""
     seen = [one for one in standings if one.orders >= least_orders]
-    if not seen:
-        return frozenset()
-    best = min(seen, key=lambda one: one.expected)
+    if len(seen) < 2:
+        return NO_ARMS
+    best = min(seen, key=_expected)
+    close = best.expected + sigmas * best.error
+    if max(seen, key=_expected).expected <= close:
+        return NO_ARMS
     return frozenset(
         one.arm
         for one in seen

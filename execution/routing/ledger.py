@@ -1,12 +1,12 @@
 """Where decisions and outcomes are written down: a journal in live use, a list in a backtest.
 
-An entry is `{"k": kind, "t": nanoseconds, ...}`; `Chooser.restore` makes the state again from entries in order.
+An entry is `{"k": kind, "t": nanoseconds, ...}`; `Chooser.restore` makes the state again from entries in order. In a
+trader's journal a decision is part of the line that takes its parent in, and an outcome of the line of its report.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -16,7 +16,12 @@ from core.errors import DataError
 DECIDED: Final = "route"
 TURNED_OUT: Final = "route-outcome"
 RESET: Final = "route-reset"
+RESTED: Final = "route-rested"  # an order that rested at one of several venues
+EXECUTED: Final = "route-executed"  # a report, where venues are scored by them
 FOLDER: Final = "router"
+SEGMENTS: Final = "[0-9]*.ndjson"  # of a journal; a run's folder has other files of that kind
+ROUTE: Final = "route"  # the decision, in a line of a trader's journal
+OUTCOME: Final = "outcome"
 
 
 class Ledger(Protocol):
@@ -49,32 +54,43 @@ class _Nowhere:
 NOWHERE: Final[Ledger] = _Nowhere()
 
 
+def entries_in(line: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The router's entries in a line of a journal: itself where it is one, or what a trader has added to it."""
+    if line["k"] in (DECIDED, TURNED_OUT, RESET, RESTED, EXECUTED):
+        yield line
+        return
+    if ROUTE in line:
+        yield {"k": DECIDED, "t": line["t"], "decision": line[ROUTE]}
+    if OUTCOME in line:
+        yield {"k": TURNED_OUT, "t": line["t"], "outcome": line[OUTCOME]}
+
+
+def journal_in(folder: Path) -> Path:
+    """The journal that a router writes, by its own folder or by that of the run or the trader that it belongs to.
+
+    Raises DataError where there is none.
+    """
+    for part in ("", FOLDER, "journal", f"{FOLDER}/journal"):
+        if any((folder / part).glob(SEGMENTS)):
+            return folder / part
+    raise DataError(
+        f"{folder} has no journal of a router: no router has written there; `fillwright backtest --router learn` and "
+        "`fillwright trade --router learn` do, or name another folder with --state"
+    )
+
+
 def read_entries(folder: Path) -> list[dict[str, Any]]:
     """The entries of a ledger's journal, oldest first. Raises DataError where there is none, or it is damaged."""
     from core.journal_read import read
 
-    if not folder.is_dir():
-        raise DataError(
-            f"{folder} does not exist: no router has written there; "
-            "`fillwright backtest --router learn` does, or name another folder with --state"
-        )
-    return [entry.data for entry in read(folder) if entry.kind in (DECIDED, TURNED_OUT, RESET)]
+    return [dict(entry) for line in read(journal_in(folder)) for entry in entries_in(line.data)]
 
 
-def replace_entries(folder: Path, entries: list[dict[str, Any]]) -> None:
-    """A journal of these entries in place of what is in the folder; none: no folder. Raises DataError."""
+def write_entries(folder: Path, entries: Iterable[Mapping[str, Any]]) -> None:
+    """A journal of these entries, in a folder that is not there yet; on the disk when this returns."""
     from core.journal import Journal
 
-    staged = folder.with_name(f".{folder.name}.partial")
-    try:
-        shutil.rmtree(staged, ignore_errors=True)
-        if entries:
-            with Journal(staged, fsync="never") as journal:
-                for entry in entries:
-                    journal.append(entry)
-        if folder.exists():
-            shutil.rmtree(folder)
-        if entries:
-            staged.replace(folder)
-    except OSError as error:
-        raise DataError(f"{folder} cannot be written: {error.strerror or error}") from error
+    with Journal(folder, fsync="on_sync") as journal:
+        for entry in entries:
+            journal.append(dict(entry))
+        journal.sync()

@@ -9,71 +9,17 @@ are the child's, it closes when all of them have, and a request to cancel it goe
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from core.contracts import FillEvent, OrderClosed, OrderEvent, OrderIntent, RiskDecision
 from core.instrument import Instrument
 from execution.contracts import ExecutionReport
 from execution.desk import Worked
-from execution.events import Event, OrderUnknown, Step
-from execution.routing.health import VenueHealth
-from execution.routing.taking import Book, split
+from execution.events import Amend, Cancel, Event, OrderUnknown, Pause, Step
+from execution.routing.rests import Rests
+from execution.routing.venue_choice import VenueChoice
 
 NOWHERE = "no venue can take it"
-
-
-class VenueChoice(Protocol):
-    """Which venues take a child, and how much each."""
-
-    @property
-    def health(self) -> VenueHealth: ...
-    def legs(self, intent: OrderIntent, now_ns: int) -> list[tuple[str, float]]:
-        """(venue, quantity), together the child's; none: nobody can take it now."""
-        ...
-
-
-class BestVenue:
-    """One venue per child, the usable one with the best score; a market order is split over books where they are known.
-
-    scores  all-in cost in bps by venue (`execution.costs.venue_score`), the least is best; without one it comes last
-    books   what venues display to (symbol, side), with when; older ones than `book_seconds` are not used
-    """
-
-    def __init__(
-        self,
-        health: VenueHealth,
-        *,
-        scores: Callable[[str], Mapping[str, float]] = lambda _symbol: {},
-        books: Callable[[str, str], list[Book]] = lambda _symbol, _side: [],
-        book_seconds: float = 5.0,
-    ) -> None:
-        self._health = health
-        self._scores = scores
-        self._books = books
-        self._book_ns = round(book_seconds * 1e9)
-
-    @property
-    def health(self) -> VenueHealth:
-        return self._health
-
-    def legs(self, intent: OrderIntent, now_ns: int) -> list[tuple[str, float]]:
-        usable = self._health.usable(now_ns)
-        if not usable:
-            return []
-        scores = self._scores(intent.symbol)
-        ranked = sorted(usable, key=lambda venue: (_or_last(scores.get(venue)), self._health.venues.index(venue)))
-        if intent.type == "market":
-            books = [
-                book
-                for book in self._books(intent.symbol, intent.side)
-                if book.venue in usable and now_ns - book.ts_ns <= self._book_ns
-            ]
-            found = split(intent.side, intent.qty, books)
-            if found.legs and found.left == 0:
-                return [(leg.venue, leg.qty) for leg in found.legs]
-        return [(ranked[0], intent.qty)]
 
 
 @dataclass(slots=True)
@@ -105,6 +51,7 @@ class Venued:
         self._child_of: dict[str, str] = {}  # by leg
         self._cancel_of: dict[str, str] = {}  # by a leg's cancel
         self._venue_of: dict[str, str] = {}  # by the order that is at the venue
+        self._rests = Rests(instrument, choice)
         self._wake_ns: int | None = None
 
     @property
@@ -120,9 +67,9 @@ class Venued:
 
     def on(self, event: Event, now_ns: int) -> Step:
         waiting: deque[Event] = deque()
-        told = self._inward(event, now_ns)
-        if told is not None:
-            waiting.append(told)
+        asked = isinstance(event, Cancel | Pause | Amend)
+        self._rests.heard(event, now_ns)
+        waiting.extend(self._inward(event, now_ns))
         out: list[OrderIntent] = []
         while waiting:
             step = self._parent.on(waiting.popleft(), now_ns)
@@ -130,6 +77,7 @@ class Venued:
             for command in step.commands:
                 sent = self._outward(command, now_ns)
                 out += sent
+                self._rests.sent(sent, asked=asked)
                 if not sent and command.action == "new":
                     waiting.append(OrderClosed(command.intent_id, "", "rejected", 0.0, now_ns, NOWHERE))
         return Step(tuple(out), self._wake_ns)
@@ -181,31 +129,44 @@ class Venued:
 
     # ---- from the venues
 
-    def _inward(self, event: Event, now_ns: int) -> Event | None:
-        """The event as the parent knows its children; None: not its business."""
+    def _inward(self, event: Event, now_ns: int) -> list[Event]:
+        """The event as the parent knows its children: none where it is not its business."""
+        told: Event | None = event
         match event:
             case FillEvent():
                 self._works(event.order_id)
-                child = self._child_of.get(event.order_id)
-                if child is None:
-                    return event
-                parts = self._splits[child]
-                if event.fill_id not in parts.fills:
-                    parts.fills.add(event.fill_id)
-                    parts.legs[event.order_id].filled += event.qty
-                return replace(event, order_id=child)
+                return self._filled(event)
             case OrderEvent():
                 self._works(event.intent_id)
-                return self._accepted(event)
+                told = self._accepted(event)
             case OrderClosed():
                 if event.status == "rejected" and event.intent_id in self._venue_of:
                     self._choice.health.refused(self._venue_of[event.intent_id], now_ns, event.reason or "rejected")
-                return self._closed(event, event.intent_id, event.cumulative_qty, event.status)
+                told = self._closed(event, event.intent_id, event.cumulative_qty, event.status)
             case RiskDecision():
-                return self._decided(event, now_ns)
+                told = self._decided(event, now_ns)
             case OrderUnknown():
-                return replace(event, intent_id=self._child_of.get(event.intent_id, event.intent_id))
-        return event
+                told = replace(event, intent_id=self._child_of.get(event.intent_id, event.intent_id))
+        return [] if told is None else [told]
+
+    def _filled(self, event: FillEvent) -> list[Event]:
+        """A leg that has filled is over, whether its venue says so or not; the child may be, too."""
+        child = self._child_of.get(event.order_id)
+        if child is None:
+            return [event]
+        parts = self._splits[child]
+        leg = parts.legs[event.order_id]
+        told: list[Event] = [replace(event, order_id=child)]
+        if event.fill_id in parts.fills:
+            return told
+        parts.fills.add(event.fill_id)
+        leg.filled += event.qty
+        lots = self._instrument.lots
+        if not leg.done and lots(leg.filled) >= lots(leg.qty):
+            over = OrderClosed(event.order_id, leg.venue, "filled", leg.filled, event.ts_fill_ns)
+            closed = self._closed(over, event.order_id, leg.filled, "filled")
+            told += [] if closed is None else [closed]
+        return told
 
     def _works(self, order: str) -> None:
         if order in self._venue_of:
@@ -264,7 +225,3 @@ class Venued:
         if told is not None and parts.denied == len(parts.legs):
             return replace(event, intent_id=child)
         return told
-
-
-def _or_last(score: float | None) -> float:
-    return float("inf") if score is None or score != score else score

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import DataError
 from execution.conditions import DAY_NS
 from execution.routing.situation import MarketNow
 
 if TYPE_CHECKING:
+    from execution.ticks.venue import TickVenue
     from execution.venue import Venue
     from research.data_reader import DataReader
 
@@ -24,9 +26,10 @@ PROFILE_DAYS: Final = 30
 class VenueMarkets:
     """The market of a simulated venue, from nothing that was not known then."""
 
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue | TickVenue) -> None:
         self._venue = venue
         self._closes = venue.bars.ts_close_ns
+        self._half_spread = half_spread_of(venue)
         self._regularity: dict[int, float] = {}
 
     def __call__(self, symbol: str, now_ns: int, price: float) -> MarketNow:  # noqa: ARG002 - it has one symbol
@@ -35,7 +38,7 @@ class VenueMarkets:
         daily_volume = float(venue.conditions.daily_volume[k])
         return MarketNow(
             price=price * instrument.multiplier,
-            spread_bps=2e4 * float(venue.half_spread[k]) / price,
+            spread_bps=2e4 * float(self._half_spread[k]) / price,
             volatility=float(venue.conditions.volatility[k]),
             daily_volume=daily_volume,
             regularity=self._regularity_of(now_ns // DAY_NS, daily_volume),
@@ -55,6 +58,15 @@ class VenueMarkets:
                 else math.nan
             )
         return self._regularity[day]
+
+
+def half_spread_of(venue: Venue | TickVenue) -> NDArray[np.float64]:
+    """In price units, one for each bar of the venue; NaN where its spread is in its quotes alone."""
+    told = getattr(venue, "half_spread", None)
+    if told is None:
+        spread = getattr(venue, "spread", None)
+        told = math.nan if spread is None else spread.half
+    return np.broadcast_to(np.asarray(told, dtype=np.float64), (len(venue.bars),))
 
 
 class StoredMarkets:

@@ -8,7 +8,6 @@ mean + (1 - completion) * `Situation.unfilled_bps`, in the way of the recommenda
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from execution.routing.rules import algo_of, urgency_of
@@ -38,9 +37,10 @@ class Priors:
     def __init__(self, settings: ExecutionConfig) -> None:
         self._settings = settings
         self._scales = settings.slippage.model != "fixed_bps"
-        self._cells: dict[tuple[str, int, int, int], _Cell] = {}
+        self._cells: dict[tuple[str | int, ...], _Cell] = {}
+        self._rows: dict[tuple[tuple[str, ...] | int, ...], list[_Cell]] = {}
 
-    def __call__(self, arms: Sequence[str], situation: Situation) -> list[float]:
+    def __call__(self, arms: tuple[str, ...], situation: Situation) -> list[float]:
         """bps of notional, one for each arm; without volatility or volume, spread and fees alone; without a spread,
         none of that."""
         market = situation.market
@@ -55,14 +55,18 @@ class Priors:
                 ratio = 2.0 ** (rises - point[1] / _VOLATILITY + (octaves - point[0] / _SIZE) / 2)
         taking, making = spread / 2 + market.taker_fee_bps, market.maker_fee_bps
         missed = situation.unfilled_bps(self._settings.routing.learning.unfilled_risk)
-        found = []
-        for arm in arms:
-            cell = self._cells.get((arm, *point))
-            if cell is None:
-                cell = self._cells[arm, *point] = self._made(arm, *point)
-            passive = cell.passive
-            cost = (1 - passive) * taking + passive * making + ratio * cell.impact_bps
-            found.append(cost + (1 - cell.completion) * missed)
+        cells = self._rows.get((arms, *point))
+        if cells is None:
+            cells = self._rows[arms, *point] = [self._cell(arm, *point) for arm in arms]
+        return [
+            (1 - passive) * taking + passive * making + ratio * impact + (1 - completion) * missed
+            for impact, passive, completion in cells
+        ]
+
+    def _cell(self, arm: str, *point: int) -> _Cell:
+        found = self._cells.get((arm, *point))
+        if found is None:
+            found = self._cells[arm, *point] = self._made(arm, *point)
         return found
 
     def _made(self, arm: str, size: int, volatility: int, duration: int) -> _Cell:

@@ -16,8 +16,10 @@ ROUTERS: Final = ("rules", "learn")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearningConfig:
     """arms             what may be chosen: algorithms, or algorithm:urgency (TWAP:high, IS:low)
-    explore_below    notional in quote currency below which it tries; at or above it takes the best that is known
-    min_orders       outcomes of its own before which the rules decide
+    explore_below    notional in quote currency below which it tries; at or above it nothing is tried
+    min_orders       outcomes before which the rules decide; for orders that nothing is tried with, outcomes of an arm
+                     in their own context before it replaces the rule's
+    switch_sigmas    for those orders, by how many standard errors of the difference it must be cheaper, too
     prior_orders     orders that the cost forecast is worth
     unfilled_risk    what an unfilled part costs beyond spread and fee, in volatilities over the horizon
     noise            sd of a cost about its mean before that is known, in units of volatility times root horizon
@@ -38,6 +40,7 @@ class LearningConfig:
     exploration: float = 0.5
     min_propensity: float = 0.02
     half_life_days: float = 45.0
+    switch_sigmas: float = 2.0
     kill_sigmas: float = 3.0
     clip: float = 4.0
     classes: dict[str, str] = field(default=EMPTY)
@@ -50,6 +53,7 @@ class LearningConfig:
         checks.not_negative("explore_below", self.explore_below)
         checks.not_negative("unfilled_risk", self.unfilled_risk)
         checks.not_negative("min_orders", self.min_orders)
+        checks.not_negative("switch_sigmas", self.switch_sigmas)
         for name in ("prior_orders", "noise", "exploration", "half_life_days", "kill_sigmas", "clip"):
             checks.positive(name, getattr(self, name))
         checks.between("min_propensity", self.min_propensity, 0, 1 / len(self.arms))

@@ -78,8 +78,10 @@ class TickDesk(Seats):
         wake_ns = self._next_wake()
         if wake_ns is not None:
             stop_ns = min(stop_ns, wake_ns)
-        if any(seat.parent.listens for seat in self._seats.values()):
-            stop_ns = min(stop_ns, self._next_look())
+        for seat in self._seats.values():
+            if seat.parent.listens:
+                stop_ns = min(stop_ns, self._next_look())
+                break
         return max(stop_ns, self._market.now_ns)
 
     def _next_look(self) -> int:
@@ -95,7 +97,7 @@ class TickDesk(Seats):
         return {
             "end_price": self._market.mid(max(seen, first_ns)),
             "benchmark_vwap": vwap,
-            "benchmark_vwap_own": vwap_with_own(vwap, volume, report),
+            "benchmark_vwap_own": vwap_with_own(vwap, volume, report.filled_quantity, report.avg_fill_price),
             "benchmark_twap": self._tape.twap(first_ns, last_ns),
             "spread_bps": 1e4 * self._tape.spread(first_ns, last_ns) / seat.arrival_price,
             "market_volume": volume,

@@ -15,9 +15,12 @@ large one does.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 import numpy as np
 
 from core.bars import Bars
+from core.columns import plain_ints
 from core.contracts import OrderIntent
 from core.instrument import Instrument
 from execution.fills import is_within
@@ -35,27 +38,28 @@ class Impact:
         self._tick, self._lot = instrument.price(1), instrument.qty(1)
         self._pressure = pressure
         self._bars = bars
+        self._opens_ns = [] if bars is None else plain_ints(bars.ts_open_ns)
         self._minute = -1
+        self._next_ns: int | None = self._opens_ns[0] if len(self._opens_ns) else None
         self._net = 0  # lots in this minute
+        self._carried: float | None = None  # of what the model charges in this minute, due to our trading before it
+        self._totals: tuple[tuple[int, float], ...] = ()  # the last answers of `_total` in this minute
 
     @property
     def next_ns(self) -> int | None:
         """When the next minute begins; None: there is none, or nothing depends on it."""
-        if self._bars is None or self._minute + 1 >= len(self._bars):
-            return None
-        return int(self._bars.ts_open_ns[self._minute + 1])
+        return self._next_ns
 
     def turn(self, now_ns: int) -> bool:
         """Goes to the minute of this time; whether the displacement is another one there."""
-        if self._bars is None or self._pressure is None:
+        if self._next_ns is None or now_ns < self._next_ns or self._bars is None or self._pressure is None:
             return False
-        minute = int(np.searchsorted(self._bars.ts_open_ns, now_ns, side="right")) - 1
-        if minute <= self._minute:
-            return False
+        minute = bisect_right(self._opens_ns, now_ns) - 1
         if self._net and self._minute >= 0 and self._bars.volume[self._minute] > 0:
             self._pressure.traded(self._minute, self._net * self._lot)
             self._net = 0  # else it counts in the first minute in which the market trades
-        self._minute = minute
+        self._minute, self._totals, self._carried = minute, (), None
+        self._next_ns = self._opens_ns[minute + 1] if minute + 1 < len(self._opens_ns) else None
         before, self.shift = self.shift, self._pressure.displacement(minute)
         return self.shift != before
 
@@ -110,11 +114,20 @@ class Impact:
         k = self._minute
         if self._pressure is None or self._bars is None or k < 0 or self._bars.volume[k] <= 0:
             return 0.0
-        return (self._total(self._net + signed_lots) - self._total(self._net)) / signed_lots
+        before = self._total(self._net)
+        after = self._total(self._net + signed_lots)
+        self._totals = ((self._net, before), (self._net + signed_lots, after))
+        return (after - before) / signed_lots
 
     def _total(self, signed_lots: int) -> float:
+        """What the model charges these lots of the minute together; where the last fill has left us it is known."""
         assert self._pressure is not None
         if signed_lots == 0:
             return 0.0
+        for lots, total in self._totals:
+            if lots == signed_lots:
+                return total
         charged = self._pressure.charge(self._minute, signed_lots * self._lot)
-        return signed_lots * (charged - self._pressure.carried(self._minute))
+        if self._carried is None:  # not before we trade: what an idle minute is asked must leave no trace
+            self._carried = self._pressure.carried(self._minute)
+        return signed_lots * (charged - self._carried)

@@ -17,11 +17,12 @@ import numpy as np
 
 from core.bars import Bars
 from core.contracts import FillEvent, OrderClosed, OrderIntent, QuoteEvent, TradeEvent, sign
+from core.frozen import FrozenDict
 from core.instrument import Instrument
 from execution.config import FillConfig
 from execution.events import Market
 from execution.fills import quoted_ticks
-from execution.filters import refusal
+from execution.filters import refusal_of, whole_steps
 from execution.pressure import Pressure
 from execution.ticks.book import ASK, BID, NO_ASK, NO_BID, SHOWN, TRADED, level_at
 from execution.ticks.feed import LiveFeed, TickFeed, on_grid
@@ -31,7 +32,7 @@ from execution.ticks.match import half_of, mid_of
 from execution.ticks.orders import Rules
 from execution.ticks.own import FAR, Own, OwnOrders
 from execution.ticks.player import Player
-from execution.ticks.post import ARRIVES, CANCELS, EXPIRES, Post, VenueEvent
+from execution.ticks.post import ARRIVES, CANCELS, EXPIRES, NEVER, Post, VenueEvent
 from execution.ticks.queue import QueueModel
 from execution.ticks.rows import BEST_ASK, BEST_BID, NO_BOOK, TRADE, clean
 from execution.ticks.sight import GivenSpread, HalfSpread, best_prices, middle_of_trades
@@ -87,6 +88,9 @@ class TickMarket:
         if latency.feed_ms:
             self._seen = Player(feed, OwnOrders(), rules, 0, window=window, compiled=fast)
         self._half_until_ns = 0
+        self._viewed_ns = -1
+        self._viewed: Market | None = None  # at that time
+        self._turns_ns = 0  # when the displacement or the given spread may change next
         self._post = Post(latency.response_ns)
 
     @property
@@ -100,13 +104,13 @@ class TickMarket:
         """Sends an order; gives back its close where the venue's filters reject it and no message takes time."""
         self._reach(now_ns)
         near = intent.limit_price if intent.limit_price is not None else self.mid(now_ns)
-        reason = refusal(self.instrument, intent, near)
+        lots, limit = whole_steps(self.instrument, intent)
+        reason = refusal_of(self.instrument, intent, near, lots, limit)
         if reason is not None:
             arrives = now_ns + self._latency.order_ns
             closed = OrderClosed(intent.intent_id, self.instrument.venue, "rejected", 0.0, arrives, reason)
             return self._answer(closed, at_once=not (self._latency.order_ms or self._latency.response_ms))
-        limit = None if intent.limit_price is None else self.instrument.ticks(intent.limit_price)
-        own = Own(intent, BID if sign(intent.side) > 0 else ASK, self.instrument.lots(intent.qty), limit)
+        own = Own(intent, BID if sign(intent.side) > 0 else ASK, lots, limit)
         if self._latency.order_ms:
             self._post.send(now_ns + self._latency.order_ns, ARRIVES, own)
         else:
@@ -155,9 +159,9 @@ class TickMarket:
         """Goes on to the next moment at which something of ours happens or is heard, at most to `until_ns`."""
         target = min(until_ns, max(self._post.next_ns, self.now_ns))
         if len(self._own):
-            turns = self._turn(self.now_ns + 1)
-            if turns is not None:
-                target = min(target, turns - 1)
+            self._turn(self.now_ns + 1)
+            if self._turns_ns <= target:
+                target = self._turns_ns - 1
         self._play(target)
         while (due := self._post.due(self.now_ns)) is not None:
             what, whom = due
@@ -190,8 +194,10 @@ class TickMarket:
             for player in {id(one): one for one in (self._player, self._seen)}.values():
                 player.row -= played
 
-    def _turn(self, now_ns: int) -> int | None:
-        """The minute of this time begins, if it has not; returns when the next one does, where that matters."""
+    def _turn(self, now_ns: int) -> None:
+        """The minute of this time begins, if it has not and it matters."""
+        if now_ns < self._turns_ns:
+            return
         if self._impact.turn(now_ns):
             for own in self._own:
                 if own.limit_ticks is not None:
@@ -200,9 +206,9 @@ class TickMarket:
             half, self._half_until_ns = self._spread.at(now_ns)
             self._player.rules = self._player.rules._replace(half=half / self._tick)
         turns = self._impact.next_ns
+        self._turns_ns = NEVER if turns is None else turns
         if self._shows == NO_BOOK:
-            turns = self._half_until_ns if turns is None else min(turns, self._half_until_ns)
-        return turns
+            self._turns_ns = min(self._turns_ns, self._half_until_ns)
 
     # ---- what arrives
 
@@ -218,7 +224,7 @@ class TickMarket:
         self._own.add(own, limit, *self._queue(own.side, limit))
         columns, slot = self._own.view, own.slot
         if self._shows == NO_BOOK:
-            if not any(columns.taker[other.slot] for other in self._own if other is not own):
+            if columns.credit[0] and not any(columns.taker[other.slot] for other in self._own if other is not own):
                 columns.credit[0] = 0.0
             columns.taker[slot] = self._takes_prints(own.sign, limit)
             return
@@ -346,7 +352,7 @@ class TickMarket:
             ts_ns,
             venue.notional(qty, price) * fee_bps / 1e4,
             "taker" if takes else "maker",
-            {**intent.meta, "half_spread": half_price, "impact": impact},
+            FrozenDict(intent.meta, half_spread=half_price, impact=impact),
         )
 
     # ---- what is seen
@@ -356,13 +362,18 @@ class TickMarket:
 
         The market must have come to this time; before its first event the first price of the feed counts as known.
         """
+        if now_ns == self._viewed_ns == self.now_ns and self._viewed is not None:
+            return self._viewed
         mid, half, exact = self._sight(now_ns)
         if exact is not None and self._impact.shift == 0:
             bid, ask = exact
         else:
             bid, ask = quoted_ticks(mid * self._tick * (1 + self._impact.shift), half * self._tick, self._tick)
         as_of_ns = min(now_ns - self._latency.feed_ns, max(self.feed.end_ns, 0)) if len(self.feed) else now_ns
-        return Market(as_of_ns, bid, ask, int(self._seen.view.tape[0] + 1e-9))
+        viewed = Market(as_of_ns, bid, ask, int(self._seen.view.tape[0] + 1e-9))
+        if isinstance(self.feed, TickFeed):  # nothing more can happen at a moment that has been played
+            self._viewed_ns, self._viewed = now_ns, viewed
+        return viewed
 
     def mid(self, now_ns: int) -> float:
         """The middle of the market as we see it at this time, our own impact included."""

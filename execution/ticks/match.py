@@ -9,6 +9,7 @@ prices that reach it. What a print or a level holds is shared by all our orders,
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from execution.kernel import kernel
 from execution.ticks.book import (
@@ -75,6 +76,29 @@ def advance(
             if fills.size[0] > full:
                 break
     return row
+
+
+def advance_flat(row: int, last: int, until_ns: int, response_ns: int, *columns: Any) -> int:
+    """`advance` for machine code: columns as they come, for to open a tuple of ten costs more than ten arguments.
+
+    Those of rows, book, orders, rules and fills, in this order.
+    """
+    return advance(
+        Rows(*columns[:5]),
+        row,
+        last,
+        until_ns,
+        response_ns,
+        Book(*columns[5:11]),
+        Orders(*columns[11:21]),
+        Rules(*columns[21:26]),
+        Fills(*columns[26:34]),
+    )
+
+
+def walk_flat(slot: int, side: int, ts_ns: int, *columns: Any) -> int:
+    """`walk` for machine code: the columns of book, orders and fills."""
+    return walk(slot, side, ts_ns, Book(*columns[:6]), Orders(*columns[6:16]), Fills(*columns[16:24]))
 
 
 @kernel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +28,7 @@ class Own:
     slot: int = -1
     filled: int = 0
     fills: int = 0
+    rank: tuple[int, int, int] = (0, 0, -1)  # how good its limit is, the best first, then when it came; its slot
 
     @property
     def sign(self) -> int:
@@ -74,34 +76,40 @@ class OwnOrders:
         self._born += 1
         self._by_id[own.intent.intent_id] = own
         self._by_slot[slot] = own
-        self._ranks[own.side].append((-own.sign * limit, self._born, slot))
-        self._rank(own.side)
+        self._put(own, (-own.sign * limit, self._born, slot))
 
     def remove(self, own: Own) -> None:
         del self._by_id[own.intent.intent_id]
         del self._by_slot[own.slot]
-        ranks = self._ranks[own.side]
-        ranks[:] = [one for one in ranks if one[2] != own.slot]
-        self._rank(own.side)
+        self._take(own)
         self._free.append(own.slot)
 
     def move(self, own: Own, limit: int) -> None:
         """Another limit, in the order of arrival that it has."""
-        ranks = self._ranks[own.side]
-        key = -own.sign * limit
-        ranks[:] = [(key, born, slot) if slot == own.slot else (was, born, slot) for was, born, slot in ranks]
-        self.view.limit[own.slot] = limit
-        self._rank(own.side)
+        _, born, slot = own.rank
+        self._take(own)
+        self.view.limit[slot] = limit
+        self._put(own, (-own.sign * limit, born, slot))
 
-    def _rank(self, side: int) -> None:
-        ranks = self._ranks[side]
-        ranks.sort()
-        columns = self.view
+    def _put(self, own: Own, rank: tuple[int, int, int]) -> None:
+        own.rank = rank
+        ranks = self._ranks[own.side]
+        insort(ranks, rank)
+        self._tell(own.side, bisect_left(ranks, rank))
+
+    def _take(self, own: Own) -> None:
+        ranks = self._ranks[own.side]
+        at = bisect_left(ranks, own.rank)
+        del ranks[at]
+        self._tell(own.side, at)
+
+    def _tell(self, side: int, first: int = 0) -> None:
+        """Writes the slots of a side from this rank on into the columns."""
+        ranks, columns = self._ranks[side], self.view
         columns.counts[side] = len(ranks)
-        rank, at = columns.rank, side * len(columns.limit)
-        for _, _, slot in ranks:
-            rank[at] = slot
-            at += 1
+        rank, offset = columns.rank, side * len(columns.limit)
+        for at in range(first, len(ranks)):
+            rank[offset + at] = ranks[at][2]
 
     def _grow(self) -> None:
         before, capacity = self.columns, len(self.columns.limit)
@@ -113,7 +121,7 @@ class OwnOrders:
         self.view, self.filled = as_plain(columns), as_plain(fills)
         self._free = list(range(capacity, 2 * capacity))[::-1]
         for side in (0, 1):
-            self._rank(side)
+            self._tell(side)
 
 
 def _columns(capacity: int) -> Orders:

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from execution.ticks.book import empty_book, place
+from core.columns import plain_ints
+from execution.ticks.book import Book, empty_book, place
 from execution.ticks.feed import LiveFeed, TickFeed
-from execution.ticks.match import advance, walk
+from execution.ticks.match import advance, advance_flat, walk, walk_flat
 from execution.ticks.orders import Rules
 from execution.ticks.own import OwnOrders
 from execution.ticks.rows import BEST, LEVELS, NO_BOOK, Rows, as_plain
@@ -29,44 +30,58 @@ class Player:
         self.row = 0
         self.book = empty_book({NO_BOOK: 0, BEST: 1, LEVELS: window}[feed.shows])
         self._response_ns = response_ns
-        self._advance: Callable[..., int] = advance
-        self._walk: Callable[..., int] = walk
-        self._compiled = compiled
+        self._advance: Callable[..., int] | None = None  # compiled
+        self._walk: Callable[..., int] | None = None
         if compiled:
             from execution.batch import compiled_function
 
-            self._advance = compiled_function(advance) or advance
-            self._walk = compiled_function(walk) or walk
-            self._compiled = self._advance is not advance
+            self._advance, self._walk = compiled_function(advance_flat), compiled_function(walk_flat)
         self._rows: Rows | None = None
+        self._columns: Any = None
+        self._rules: Rules | None = None
         self._arguments: Any = None
+        self._times: Any = None
         self.view = as_plain(self.book)
-        if feed.shows == LEVELS and len(feed):
-            first = slice(0, min(_FIRST, len(feed)))
-            place(self.book, int(np.median(feed.rows.price_ticks[first])))
+        place_window(self.book, feed)
 
     def play(self, until_ns: int) -> None:
         """Goes on to this time, or to when we hear of the first fill."""
-        feed = self.feed
-        if self._rows is not feed.rows or self._arguments[1] is not self.own.columns:
-            self._rows = feed.rows
-            self._arguments = (feed.rows, self.own.columns, self._packed(feed.rows), self._packed(self.own.columns),
-                               self._packed(self.own.fills), self._packed(self.book))  # fmt: skip
-        _, _, rows, columns, fills, book = self._arguments
-        self.row = self._advance(
-            rows, self.row, len(feed), until_ns, self._response_ns, book, columns, self.rules, fills
-        )
+        feed, own = self.feed, self.own
+        if self._rows is not feed.rows or self._columns is not own.columns or self._rules is not self.rules:
+            self._bind()
+        if self._advance is not None:
+            self.row = self._advance(self.row, len(feed), until_ns, self._response_ns, *self._arguments)
+        else:
+            rows, book, orders, rules, fills = self._arguments
+            self.row = advance(rows, self.row, len(feed), until_ns, self._response_ns, book, orders, rules, fills)
 
     def walk(self, slot: int, side: int, ts_ns: int) -> bool:
         """An order of ours crosses what is displayed; False where there is no room for all of its fills."""
         own = self.own
-        if self._compiled:
-            return self._walk(slot, side, ts_ns, self.book, own.columns, own.fills) == 0
-        return self._walk(slot, side, ts_ns, self.view, own.view, own.filled) == 0
+        if self._walk is not None:
+            return self._walk(slot, side, ts_ns, *self.book, *own.columns, *own.fills) == 0
+        return walk(slot, side, ts_ns, self.view, own.view, own.filled) == 0
 
     def played(self, until_ns: int) -> bool:
         """Whether all rows up to this time have been played."""
-        return self.row >= len(self.feed) or self.feed.rows.ts_ns[self.row] > until_ns
+        if self._rows is not self.feed.rows:
+            self._bind()
+        return self.row >= len(self.feed) or self._times[self.row] > until_ns
 
-    def _packed(self, columns: Any) -> Any:
-        return columns if self._compiled else as_plain(columns)
+    def _bind(self) -> None:
+        """What the loop is called with; some of its columns have been made anew, or the rules are others."""
+        feed, own = self.feed, self.own
+        self._rows, self._columns, self._rules = feed.rows, own.columns, self.rules
+        self._times = plain_ints(feed.rows.ts_ns)
+        self._arguments = (
+            (*feed.rows, *self.book, *own.columns, *self.rules, *own.fills)
+            if self._advance is not None
+            else (as_plain(feed.rows), self.view, own.view, self.rules, own.filled)
+        )
+
+
+def place_window(book: Book, feed: TickFeed | LiveFeed) -> None:
+    """Puts the window of an empty book where its feed begins; does nothing where no levels are shown."""
+    if feed.shows == LEVELS and len(feed):
+        first = slice(0, min(_FIRST, len(feed)))
+        place(book, int(np.median(feed.rows.price_ticks[first])))

@@ -26,6 +26,7 @@ class GivenSpread:
             raise ValueError("half_spread as an array needs the bars, and one entry for each")
         self._half = half
         self._bars = bars
+        self._since_ns, self._known = ALWAYS, (0.0, ALWAYS)  # the last answer of an array
 
     def at(self, now_ns: int) -> tuple[float, int]:
         """In price units, and until when that holds."""
@@ -34,10 +35,13 @@ class GivenSpread:
             return float(half(now_ns)), (now_ns // MINUTE_NS + 1) * MINUTE_NS
         if not isinstance(half, np.ndarray):
             return float(half), ALWAYS
-        assert self._bars is not None
-        opens = self._bars.ts_open_ns
-        after = int(np.searchsorted(opens, now_ns, side="right"))
-        return float(half[max(after - 1, 0)]), int(opens[after]) if after < len(half) else ALWAYS
+        if not self._since_ns <= now_ns < self._known[1]:
+            assert self._bars is not None
+            opens = self._bars.ts_open_ns
+            after = int(np.searchsorted(opens, now_ns, side="right"))
+            self._since_ns = int(opens[after - 1]) if after else -ALWAYS
+            self._known = float(half[max(after - 1, 0)]), int(opens[after]) if after < len(half) else ALWAYS
+        return self._known
 
 
 def best_prices(book: Book, feed: TickFeed | LiveFeed) -> tuple[int, int]:

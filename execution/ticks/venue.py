@@ -20,7 +20,7 @@ from execution.profile import VolumeHistory
 from execution.slippage import SlippageModel
 from execution.spread import Spread, bar_spread
 from execution.ticks.benchmarks import Steps, TickTape
-from execution.ticks.feed import TickFeed
+from execution.ticks.feed import LiveFeed, TickFeed
 from execution.ticks.latency import Latency
 from execution.ticks.market import TickMarket
 from execution.ticks.queue import QueueModel
@@ -139,7 +139,7 @@ def latency_of(fills: FillConfig) -> Latency:
     )
 
 
-def fill_statement(feed: TickFeed, fills: FillConfig) -> str:
+def fill_statement(feed: TickFeed | LiveFeed, fills: FillConfig) -> str:
     """What a report says of how its orders were filled, and by which data."""
     if feed.shows != NO_BOOK:
         queue = fills.queue if fills.queue != "power" else f"power {fills.queue_exponent:g}"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
-from broker.base import BrokerUnavailableError
-from core.contracts import FillEvent, OHLCVBar, QuoteEvent, RiskDecision
+from broker.base import VenueOrder
+from broker.faults import Told
+from core.contracts import FillEvent, OHLCVBar, OrderIntent, QuoteEvent
 from core.journal import Journal
 from core.journal_read import read
 from execution.desk import Worked
@@ -19,11 +19,10 @@ from execution.intake import Request
 from execution.parent import ParentOrder
 from execution.profile import VolumeHistory
 from live import entries
-from live.effects import Deny, Effect, Publish, Submit, Withdraw, unsent
+from live.dealings import Dealings
+from live.effects import Publish
 from live.engine import Engine, VenueEvent, Wish
-from live.questions import Questions
-from live.recovery import Unsettled, from_fills, recall, settle
-from live.sweep import Sweep
+from live.recovery import recall
 from risk.gate import RiskGate
 from risk.kill import KillSwitch
 from tests.markets import INSTRUMENT, SYMBOL
@@ -33,7 +32,6 @@ from tests.simulation.seams import SimulatedSwitch
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-MOST_ANSWERS: Final = 1000
 FOLDER: Final = Path("/var/live/journal")
 VOLUMES: Final = VolumeHistory(past_bars(400 + 200 * np.sin(np.linspace(0, 6 * np.pi, 3 * 1440))))
 
@@ -95,6 +93,37 @@ def shadow(world: World, entries: Iterable[dict[str, Any]]) -> Trader:
     return trader
 
 
+class _Reached:
+    """The venue as the process reaches it: it may die before each request, and right after it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def submit(self, intent: OrderIntent, now_ns: int) -> Sequence[Told]:
+        world = self._world
+        world.mortality.here()
+        world.checker.sends(intent)
+        world.sent.append(intent.intent_id)
+        told = world.venue.submit(intent, world.now_ns)
+        world.mortality.here()
+        return told
+
+    def cancel(self, intent: OrderIntent, now_ns: int) -> Sequence[Told]:
+        self._world.mortality.here()
+        told = self._world.venue.cancel(intent, self._world.now_ns)
+        self._world.mortality.here()
+        return told
+
+    def order(self, intent_id: str) -> VenueOrder | None:
+        return self._world.venue.order(intent_id)
+
+    def open_orders(self) -> Sequence[VenueOrder]:
+        return self._world.venue.open_orders()
+
+    def fills_since(self, ts_ns: int) -> Sequence[FillEvent]:
+        return self._world.venue.fills_since(ts_ns)
+
+
 class Process:
     """From the journal on. Every method may raise `Crashed` or `JournalError`, after which it is dead."""
 
@@ -105,46 +134,44 @@ class Process:
         self.trader = Trader(world, self.log)
         self.engine = self.trader.engine
         recall(self.engine, self.found)
-        self.questions = Questions(world.scenario.patience)
-        self.sweep: Sweep | None = None
+        self.dealings = Dealings(
+            self.engine,
+            _Reached(world),
+            now=lambda: world.local_ns,
+            patience=world.scenario.patience,
+            publish=self._publish,
+        )
 
     def begin(self) -> None:
         self.engine.epoch += 1
-        entry = {"k": entries.START, "t": self.world.local_ns, "epoch": self.engine.epoch}
-        self.log.append(entry)
-        self.questions.look(self.engine.orders.live(), self.world.now_ns)
-        self.questions.at_once(self.world.now_ns)
-        self.perform(self.engine.resume(self.world.local_ns))
-        if self.engine.latched is not None:
-            self.sweep = Sweep(self.world.now_ns)
-        self.ask()
-        self.wake()
+        self.log.append({"k": entries.START, "t": self.world.local_ns, "epoch": self.engine.epoch})
+        self.dealings.go_on(self.dealings.unsettled(self.world.now_ns))
+        self.dealings.reconcile()
+        self.dealings.sweep(self.world.now_ns)
+        self.dealings.wake()
 
     # ---- what comes in
 
     def market(self, topic: str, message: QuoteEvent | OHLCVBar) -> None:
-        self.perform(self.engine.market(topic, message, self.world.local_ns))
+        self.dealings.perform(self.engine.market(topic, message, self.world.local_ns))
 
     def venue(self, events: Iterable[VenueEvent]) -> None:
-        for event in events:
-            self.perform(self.engine.venue(event, self.world.local_ns))
+        self.dealings.hear(events)
 
     def start(self, request: Request) -> None:
         """Raises ValueError where it is refused."""
-        self.perform(self.engine.start(request, self.world.local_ns))
+        self.dealings.perform(self.engine.start(request, self.world.local_ns))
 
     def tell(self, execution_id: str, wish: Wish) -> None:
-        self.perform(self.engine.tell(execution_id, wish, self.world.local_ns))
+        self.dealings.perform(self.engine.tell(execution_id, wish, self.world.local_ns))
 
     def kill(self, by: str) -> None:
-        effects = self.engine.kill(by, "simulated", self.world.local_ns)
-        self.sweep = Sweep(self.world.now_ns)
-        self.perform(effects)
+        self.dealings.perform(self.engine.kill(by, "simulated", self.world.local_ns))
+        self.dealings.sweep(self.world.now_ns)
 
     def clear(self) -> None:
         if self.engine.killed:
             self.engine.clear("operator", "simulated", self.world.local_ns)
-            self.sweep = None
 
     # ---- what time brings
 
@@ -152,80 +179,23 @@ class Process:
     def next_ns(self) -> int | None:
         """When `tick` has something to do, in true time."""
         wake_ns = self.engine.wake_ns
-        moments = [
+        moments = (
             None if wake_ns is None else wake_ns - self.world.skew_ns,
-            self.questions.look(self.engine.orders.live(), self.world.now_ns),
-            None if self.sweep is None else self.sweep.next_ns,
-        ]
+            self.dealings.next_ns(self.world.now_ns),
+        )
         return min((ns for ns in moments if ns is not None), default=None)
 
     def tick(self) -> None:
         self.watch()
-        self.wake()
-        self.ask()
-        if self.sweep is not None and self.sweep.next_ns is not None and self.sweep.next_ns <= self.world.now_ns:
-            try:
-                shown = self.world.venue.open_orders()
-            except BrokerUnavailableError:
-                shown = None
-            self.perform(self.sweep.round(self.engine, shown, self.world.now_ns, self.world.local_ns))
+        self.dealings.wake()
+        self.dealings.ask(self.world.now_ns)
+        self.dealings.sweep(self.world.now_ns)
 
     def watch(self) -> None:
         """Somebody else may have tripped the switch."""
         if self.engine.killed and self.engine.latched is None:
             self.kill("somebody else")
 
-    def wake(self) -> None:
-        while (wake_ns := self.engine.wake_ns) is not None and wake_ns <= self.world.local_ns:
-            self.perform(self.engine.wake(self.world.local_ns))
-
-    def ask(self) -> None:
-        now_ns = self.world.now_ns
-        self.questions.look(self.engine.orders.live(), now_ns)
-        for name in self.questions.due(now_ns):
-            order = self.engine.orders.get(name)
-            assert order is not None
-            try:
-                found = self.world.venue.order(name)
-                absent = found is None and self.questions.believes_absence(name, now_ns)
-                if absent:
-                    found = from_fills(order, self.world.venue.fills_since(0))
-            except BrokerUnavailableError:
-                self.questions.asked(name, now_ns)
-                continue
-            self.questions.asked(name, now_ns)
-            if found is not None or absent:
-                question = Unsettled(order, order.withdrawal)
-                self.perform(settle(self.engine, question, found, self.world.local_ns))
-
-    def perform(self, effects: Iterable[Effect]) -> None:
-        """Carries out what the engine wants, and what it wants when it hears of that; it may die at each of them."""
-        world = self.world
-        answers: deque[VenueEvent | RiskDecision] = deque()
-        for _ in range(MOST_ANSWERS):
-            for effect in effects:
-                world.mortality.here()
-                match effect:
-                    case Publish():
-                        world.checker.said(effect)
-                    case Submit(intent) if self.engine.killed:
-                        answers.append(unsent(intent, world.local_ns))
-                    case Submit(intent):
-                        world.checker.sends(intent)
-                        world.sent.append(intent.intent_id)
-                        self.questions.sent(intent.intent_id)
-                        answers.extend(world.venue.submit(intent, world.now_ns))
-                        world.mortality.here()
-                    case Withdraw(intent):
-                        answers.extend(world.venue.cancel(intent, world.now_ns))
-                        world.mortality.here()
-                    case Deny(decision):
-                        answers.append(decision)
-            if not answers:
-                return
-            answer = answers.popleft()
-            if isinstance(answer, RiskDecision):
-                effects = self.engine.refused(answer, world.local_ns)
-            else:
-                effects = self.engine.venue(answer, world.local_ns)
-        raise AssertionError("one event has no end of consequences")
+    def _publish(self, said: Publish) -> None:
+        self.world.mortality.here()
+        self.world.checker.said(said)

@@ -231,7 +231,7 @@ class World:
             and self.venue.next_ns is None
             and not process.engine.working
             and not any(True for _ in process.engine.orders.live())
-            and (process.sweep is None or process.sweep.next_ns is None)
+            and not process.dealings.sweeping
         )
 
     # ---- what comes to the process
