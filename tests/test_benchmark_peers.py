@@ -13,14 +13,13 @@ import pytest
 
 from benchmarks.peers import data, ours_bars, ours_book, ours_breakout, ours_ticks, tables
 from benchmarks.peers.__main__ import written
-from benchmarks.peers.best_prices import prepared
 from benchmarks.peers.environments import PEERS, python_of
 from benchmarks.peers.rounds import held_together, play
 from benchmarks.peers.works import OURS, Contender, Sizes, Work, prices, works
 from core.errors import FillwrightError
 from execution.run_files import RunResult
 from execution.ticks.feed import TickFeed
-from execution.ticks.rows import ASK_LEVEL, BEST_ASK, BEST_BID, BID_LEVEL, TRADE
+from execution.ticks.prepared import best_of
 
 BARS = 2000
 STARTS = tuple(int(bar) for bar in data.parent_rows(BARS, 4))
@@ -104,31 +103,9 @@ def book(rows: int, slices: int) -> tuple[TickFeed, Any]:
     return ours_book.feed(data.book_rows(rows)), data.wakes(slices)
 
 
-def test_best_prices_and_trades_are_those_of_the_whole_book() -> None:
-    feed, _ = book(3000, 1)
-    books: tuple[dict[int, float], dict[int, float]] = ({}, {})
-    expected = []
-    for kind, ts_ns, ticks, lots, side in zip(*(column.tolist() for column in feed.rows), strict=True):
-        if kind == TRADE:
-            expected.append((TRADE, ts_ns, ticks, lots, side))
-            continue
-        assert kind in (BID_LEVEL, ASK_LEVEL)
-        bids = kind == BID_LEVEL
-        levels, extreme = (books[0], max) if bids else (books[1], min)
-        before = extreme(levels, default=None)
-        levels[ticks] = lots
-        if not lots:
-            del levels[ticks]
-        best = extreme(levels)
-        if ticks in (before, best):
-            expected.append((BEST_BID if bids else BEST_ASK, ts_ns, best, levels[best], 0))
-    kept = prepared(feed.rows)
-    assert list(zip(*(column.tolist() for column in kept), strict=True)) == expected
-
-
 def test_orders_at_the_best_price_fare_the_same_on_a_prepared_feed() -> None:
     feed, wakes = book(40_000, 200)
-    thin = TickFeed(feed.symbol, "quotes and trades", prepared(feed.rows))
+    thin = best_of(feed)
     assert len(thin) < 0.6 * len(feed)
     (_, whole), (_, quick) = ours_book.timed(feed, wakes), ours_book.timed(thin, wakes)
     assert whole["orders"] > 200, "no slice was crossed"

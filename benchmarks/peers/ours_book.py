@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers.best_prices import prepared
 from core.contracts import FillEvent, OrderIntent
 from core.instrument import Instrument
 from execution.config import DEFAULT_FILLS
@@ -22,6 +21,7 @@ from execution.ticks.feed import TickFeed
 from execution.ticks.latency import Latency
 from execution.ticks.market import TickMarket
 from execution.ticks.post import VenueEvent
+from execution.ticks.prepared import best_of
 from execution.ticks.rows import ASK_LEVEL, BID_LEVEL, TRADE, Rows
 
 SYMBOL = "BTC/USDT"
@@ -98,9 +98,9 @@ def main() -> None:
     build_s = time.perf_counter() - begun
     told: dict[str, Any] = {"build_s": build_s}
     if chosen.prepared:
-        prepared(wanted.rows)  # compiled
+        best_of(wanted)  # compiled
         begun = time.perf_counter()
-        wanted = TickFeed(SYMBOL, "quotes and trades", prepared(wanted.rows))
+        wanted = best_of(wanted)
         told |= {"prepare_s": time.perf_counter() - begun, "rows": len(wanted)}
     first, found = timed(wanted, wakes)
     told["first_s"] = first["run_s"]

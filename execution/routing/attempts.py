@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, TypeVar
+from dataclasses import fields, replace
+from operator import attrgetter
+from typing import Any, Final, TypeVar
 
 from core.contracts import OrderIntent
+from core.frozen import FrozenDict
 from execution.routing.decision import Decision
-from execution.routing.rules import algo_of, urgency_of
 
 T = TypeVar("T")
+
+_NAMES: Final = tuple(field.name for field in fields(OrderIntent))
+_META: Final = _NAMES.index("meta")
+_values = attrgetter(*_NAMES)
 
 
 class RefusedError(ValueError):
@@ -26,10 +31,13 @@ def with_arm(intent: OrderIntent, arm: str, *, duration_s: int) -> OrderIntent:
     where that takes them; `params` of a parent that names no algorithm are for any."""
     meta: Mapping[str, Any] = intent.meta
     params = dict(meta.get("params", {}))
-    urgency = urgency_of(arm)
-    if urgency is not None:
+    algo, _, urgency = arm.partition(":")
+    if urgency:
         params.setdefault("urgency", urgency)
-    return replace(intent, meta={**meta, "algo_type": algo_of(arm), "duration_seconds": duration_s, "params": params})
+    told = FrozenDict(meta, algo_type=algo, duration_seconds=duration_s, params=params)
+    values = list(_values(intent))  # `replace` looks at every field anew, which costs as much again
+    values[_META] = told
+    return OrderIntent(*values)
 
 
 def first_that_works(decision: Decision, arms: Sequence[str], make: Callable[[str], T]) -> tuple[Decision, T]:

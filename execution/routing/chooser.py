@@ -12,7 +12,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from core.chance import uniform
 from core.contracts import OrderIntent, sign
@@ -30,6 +32,7 @@ from execution.routing.situation import Situation
 from execution.tca import ExecutionCost, measure
 
 _BPS: Final = 1e4
+_arm = attrgetter("arm")
 _expected = attrgetter("expected")
 
 
@@ -49,7 +52,7 @@ class Asked:
         return cls(execution_id, intent.intent_id, intent.strategy_id, meta.get("algo_type"), meta.get("venue"))
 
 
-class View(NamedTuple):
+class View(msgspec.Struct, frozen=True, gc=False):
     """An arm as it stands, a `Standing` with its forecast; all in bps but orders."""
 
     arm: str
@@ -99,19 +102,22 @@ class Chooser:
         arms = routing.learning.arms if wish is None else (wish,)
         if rule_arm not in arms:
             arms = (*arms, rule_arm)
-        views = self._views(arms, key, situation, now_ns)
+        risk_bps, unfilled_bps = situation.risk_bps, situation.unfilled_bps(routing.learning.unfilled_risk)
+        forecasts = self._prior(arms, situation, unfilled_bps)
+        views = self._views(arms, key, risk_bps, forecasts, now_ns)
         decided: DecidedBy = "wish" if wish is not None else "rule"
         drawn, probabilities, out = wish or rule_arm, {wish or rule_arm: 1.0}, NO_ARMS
-        able = views if self._are_able(arms) else [view for view in views if self._is_able(view.arm)]
+        able = views if self._are_able(arms) else [one for one in views if self._is_able(one.arm)]
         if wish is None and self.mode == "learn" and able:
             decided, drawn, probabilities, out = self._learnt(asked.execution_id, able, rule_arm, situation, now_ns)
+        all_in = not out and able is views
         alternatives = tuple(
             [
                 Alternative(
-                    arm, forecast, expected, expected - half, expected + half, orders, probabilities.get(arm, 0.0),
-                    None if not out and len(able) == len(views) else self._why_out(arm, out),
+                    one.arm, one.forecast, one.expected, one.expected - one.half_width, one.expected + one.half_width,
+                    one.orders, probabilities.get(one.arm, 0.0), None if all_in else self._why_out(one.arm, out),
                 )
-                for arm, expected, _, orders, forecast, half in views
+                for one in views
             ]
         )  # fmt: skip
         return Decision(
@@ -132,8 +138,8 @@ class Chooser:
             rule_arm=rule_arm,
             reason=reason,
             propensity=probabilities[drawn],
-            risk_bps=situation.risk_bps,
-            unfilled_bps=situation.unfilled_bps(routing.learning.unfilled_risk),
+            risk_bps=risk_bps,
+            unfilled_bps=unfilled_bps,
             alternatives=alternatives,
             venue=asked.venue,
             conditions=situation.known(),
@@ -221,16 +227,19 @@ class Chooser:
 
     # ---- inside a decision
 
-    def _views(self, arms: tuple[str, ...], key: str, situation: Situation, now_ns: int) -> list[View]:
-        risk = situation.risk_bps
+    def _views(
+        self, arms: tuple[str, ...], key: str, risk: float, forecasts: Sequence[float], now_ns: int
+    ) -> list[View]:
         views = []
         standings = self.learner.standings(key, arms, now_ns)
-        for arm, ((mean, weight, shape, scale), orders, pending), forecast in zip(
-            arms, standings, self._prior(arms, situation), strict=True
+        for arm, forecast, (mean, weight, shape, scale, orders, pending) in zip(
+            arms, forecasts, standings, strict=True
         ):
             variance = scale / shape
-            error, half = risk * math.sqrt(variance / (weight + pending)), math.sqrt(variance / weight)
-            views.append(View(arm, forecast + risk * mean, error, orders, forecast, risk * quantile(shape) * half))
+            width = math.sqrt(variance / weight)
+            error = math.sqrt(variance / (weight + pending)) if pending else width
+            half = risk * quantile(shape) * width
+            views.append(View(arm, forecast + risk * mean, risk * error, orders, forecast, half))
         return views
 
     def _are_able(self, arms: tuple[str, ...]) -> bool:
@@ -266,10 +275,11 @@ class Chooser:
         if not tries:
             best = _best(left, rule_arm, settings.min_orders, settings.switch_sigmas)
             return "best", best.arm, {best.arm: 1.0}, out
-        shares = thompson([one.expected for one in left], [settings.exploration * one.error for one in left])
+        wide = settings.exploration
+        shares = thompson([one.expected for one in left], [wide * one.error for one in left])
         probabilities = floored(shares, settings.min_propensity)
         drawn = left[pick(probabilities, uniform(self._seed, "route", execution_id))].arm
-        return "sample", drawn, {one.arm: p for one, p in zip(left, probabilities, strict=True)}, out
+        return "sample", drawn, dict(zip(arms if left is views else map(_arm, left), probabilities, strict=True)), out
 
     def _key(self, situation: Situation) -> str:
         routing = self.settings.routing

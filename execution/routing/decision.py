@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
+
 from core import checks
 from core.contracts import Contract, Side
 from core.frozen import EMPTY, FrozenDict
@@ -15,11 +17,11 @@ DecidedBy = Literal["wish", "rule", "sample", "best", "fallback", "nothing"]
 cost, without trying. fallback: what was chosen could not be worked. nothing: neither could anything else."""
 
 
-@dataclass(frozen=True, slots=True)
-class Alternative(Contract):
-    """An arm as it stood. bps: positive is worse; low, high: 95 %. orders: outcomes of its own, discounted.
+class Alternative(msgspec.Struct, frozen=True, gc=False):
+    """An arm as it stood; a struct, as every decision makes one for each arm. bps: positive is worse; low, high: 95 %.
 
-    forecast_bps: the cost model's. propensity: the probability with which it was chosen. left_out: why it could not be.
+    orders: outcomes of its own, discounted. forecast_bps: the cost model's. propensity: the probability with which it
+    was chosen. left_out: why it could not be.
     """
 
     arm: str

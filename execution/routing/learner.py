@@ -80,34 +80,40 @@ class Learner:
     def known(self, key: str, arms: Sequence[str], now_ns: int) -> list[Known]:
         """How the arms stand in a context."""
         return [
-            Known(arm, Belief(*numbers), orders, pending)
-            for arm, (numbers, orders, pending) in zip(arms, self.standings(key, arms, now_ns), strict=True)
+            Known(arm, Belief(mean, weight, shape, scale), orders, pending)
+            for arm, (mean, weight, shape, scale, orders, pending) in zip(
+                arms, self.standings(key, arms, now_ns), strict=True
+            )
         ]
 
     def standings(
         self, key: str, arms: Sequence[str], now_ns: int
-    ) -> list[tuple[tuple[float, float, float, float], float, int]]:
-        """The same as plain numbers, for who asks for every order: those of the belief, orders, pending."""
+    ) -> list[tuple[float, float, float, float, float, int]]:
+        """The same as plain numbers, for who asks for every order: the belief's four, orders, pending."""
         worth = self.settings.prior_orders
         shape = worth / 2
         scale = shape * self.settings.noise**2
         fresh = 1 / self._weight(now_ns)
-        pending: dict[str, int] = {}
+        pending = dict.fromkeys(arms, 0)
         for at, arm, until_ns in self._under_way.values():
-            if at == key and now_ns < until_ns:
-                pending[arm] = pending.get(arm, 0) + 1
+            if at == key and now_ns < until_ns and arm in pending:
+                pending[arm] += 1
         found = []
         common = self._common(key, fresh)
+        leaves, everywhere = self._leaves, self._arms
         for arm in arms:
-            here, total, squares, excess = self._leaves.get((key, arm), NOTHING)
-            anywhere, _, _, all_excess = self._arms.get(arm, NOTHING)
+            here, total, squares, excess = leaves.get((key, arm), NOTHING)
+            anywhere, _, _, all_excess = everywhere.get(arm, NOTHING)
             others = fresh * (anywhere - here)
-            differs = fresh * (all_excess - excess) / (worth + others) if others > _NONE else 0.0
+            mean = common
+            if others > _NONE:
+                mean += fresh * (all_excess - excess) / (worth + others)
             orders = fresh * here
-            numbers = (common + differs, worth, shape, scale)
             if orders > 0:
-                numbers = posterior(*numbers, orders, fresh * total, fresh * squares)
-            found.append((numbers, orders, pending.get(arm, 0)))
+                told = posterior(mean, worth, shape, scale, orders, fresh * total, fresh * squares)
+                found.append((*told, orders, pending[arm]))
+            else:
+                found.append((mean, worth, shape, scale, orders, pending[arm]))
         return found
 
     def experience(self, now_ns: int) -> float:

@@ -40,11 +40,13 @@ class Priors:
         self._cells: dict[tuple[str | int, ...], _Cell] = {}
         self._rows: dict[tuple[tuple[str, ...] | int, ...], list[_Cell]] = {}
 
-    def __call__(self, arms: tuple[str, ...], situation: Situation) -> list[float]:
+    def __call__(self, arms: tuple[str, ...], situation: Situation, unfilled_bps: float) -> list[float]:
         """bps of notional, one for each arm; without volatility or volume, spread and fees alone; without a spread,
-        none of that."""
+        none of that. unfilled_bps: what `Situation.unfilled_bps` is under these settings."""
         market = situation.market
-        spread = 0.0 if math.isnan(market.spread_bps) else market.spread_bps
+        spread = market.spread_bps
+        if spread != spread:  # NaN
+            spread = 0.0
         size, volatility = situation.size, market.volatility
         ratio = 1.0
         point = (_NO_IMPACT, 0, 0)
@@ -54,12 +56,11 @@ class Priors:
             if self._scales:
                 ratio = 2.0 ** (rises - point[1] / _VOLATILITY + (octaves - point[0] / _SIZE) / 2)
         taking, making = spread / 2 + market.taker_fee_bps, market.maker_fee_bps
-        missed = situation.unfilled_bps(self._settings.routing.learning.unfilled_risk)
         cells = self._rows.get((arms, *point))
         if cells is None:
             cells = self._rows[arms, *point] = [self._cell(arm, *point) for arm in arms]
         return [
-            (1 - passive) * taking + passive * making + ratio * impact + (1 - completion) * missed
+            (1 - passive) * taking + passive * making + ratio * impact + (1 - completion) * unfilled_bps
             for impact, passive, completion in cells
         ]
 

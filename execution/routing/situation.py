@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, Final, Self
 
 from core import checks
 from core.contracts import Contract, Side
+from core.frozen import FrozenDict
 
 DAY_S: Final = 86_400
 UNKNOWN_RISK_BPS: Final = 400.0  # a day's volatility where nobody knows one
@@ -83,17 +85,20 @@ class Situation:
         spread = 0.0 if math.isnan(market.spread_bps) else market.spread_bps
         return spread + market.taker_fee_bps + risk * self.risk_bps
 
-    def known(self) -> dict[str, float]:
+    def known(self) -> FrozenDict:
         """What is known of the market, by name."""
-        market = self.market
-        return {name: value for name in _MARKET if (value := getattr(market, name)) == value}
+        return FrozenDict([told for told in zip(_MARKET, _values(self.market), strict=True) if told[1] == told[1]])
 
     def bucket(self, large_notional: float) -> str:
         """The size's bucket by daily volume, or where that is unknown by what counts as a large order."""
         size = self.size
         if math.isnan(size):
             return "large" if self.notional > large_notional else "small"
-        return next(name for below, name in BUCKETS if size < below)
+        for below, name in BUCKETS:
+            if size < below:
+                return name
+        return BUCKETS[-1][1]
 
 
 _MARKET: Final = tuple(f.name for f in fields(MarketNow))
+_values = attrgetter(*_MARKET)
