@@ -164,39 +164,51 @@ class BacktestEngine:
                     yield k, intents
 
     def _accounts(self, loop: LoopRun, watch: KillWatch, at: NDArray[np.int64]) -> Iterator[Account]:
-        """The account at the close of each of these bars, which are played; ends where the loop cannot go on."""
+        """The account at the close of each of these bars, which are played; ends where the loop cannot go on.
+
+        They are made some at a time, as if the strategy did not act; where it does, the rest is made anew. So their
+        number begins small, and doubles for as long as it does not.
+        """
         bars, instrument = self._venue.bars, self._instrument
         symbol, size = bars.symbol, instrument.multiplier
-        stamps, prices, rows = bars.ts_close_ns[at].tolist(), bars.close[at].tolist(), at.tolist()
-        first = 0
-        while first < len(rows):
-            if first % _TOLD == 0:
-                self._on_progress(rows[first])
-            if loop.due <= rows[first]:
-                loop.play(rows[first])
-                watch.look()
-                if loop.left or watch.tripped:
-                    return
-            loop.moved = False
-            position, working, cash = instrument.qty(loop.lots), instrument.qty(loop.to_trade), loop.cash
-            last = bisect_left(rows, loop.due, first, min((first // _TOLD + 1) * _TOLD, len(rows)))
-            part = slice(first, max(first + 1, last))  # nothing happens in them unless the strategy acts
-            price = prices[part]
-            columns = {
-                "symbol": repeat(symbol),
-                "ts_ns": stamps[part],
-                "price": price,
-                "position_qty": repeat(position),
-                "working_qty": repeat(working),
-                "equity": [cash + position * one * size for one in price],
-                "cash": repeat(cash),
-            }
-            short = len(price) < _FEW
-            for account in map(Account, *columns.values()) if short else made(Account, len(price), **columns):
-                first += 1
-                yield account
+        ahead = _FEW
+        for begin in range(0, len(at), _TOLD):
+            visits = at[begin : begin + _TOLD]
+            rows = visits.tolist()
+            stamps, prices = bars.ts_close_ns[visits].tolist(), bars.close[visits].tolist()
+            self._on_progress(rows[0])
+            first = 0
+            while first < len(rows):
+                if loop.due <= rows[first]:
+                    loop.play(rows[first])
+                    watch.look()
+                    if loop.left or watch.tripped:
+                        return
+                loop.moved = False
+                position, working, cash = instrument.qty(loop.lots), instrument.qty(loop.to_trade), loop.cash
+                last = bisect_left(rows, loop.due, first, min(first + ahead, len(rows)))
+                part = slice(first, max(first + 1, last))  # nothing happens in them unless the strategy acts
+                stamp, price = stamps[part], prices[part]
+                columns = {
+                    "symbol": repeat(symbol),
+                    "ts_ns": stamp,
+                    "price": price,
+                    "position_qty": repeat(position),
+                    "working_qty": repeat(working),
+                    "equity": (cash + position * one * size for one in price),
+                    "cash": repeat(cash),
+                }
+                for account in (
+                    map(Account, *columns.values()) if len(price) <= _FEW else made(Account, len(price), **columns)
+                ):
+                    first += 1
+                    yield account
+                    if loop.moved:
+                        break
                 if loop.moved:
-                    break
+                    ahead = _FEW
+                elif len(price) == ahead:
+                    ahead = min(2 * ahead, _TOLD)
 
     # ---- the machine
 

@@ -10,7 +10,6 @@ pass is the sum of the five columns: what merely touching the data costs.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
+WATCH = """
+import resource, subprocess, sys, time
+before = time.perf_counter()
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(time.perf_counter() - before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""  # in a small process: the peak that Linux reports of a child begins with what its parent held when it was started
 STRATEGY, SYMBOL, START, END = "trendline_break_v1", "ATOM/USDT", "2025-01-01", "2025-09-30"
 
 
@@ -105,14 +110,11 @@ def command(data_dir: Path, output_dir: Path) -> tuple[float, float]:
     words = [sys.executable, "-m", "backtest.runner", "--strategy", STRATEGY, "--symbol", SYMBOL]
     words += ["--start", START, "--end", END, "--execution-config", str(ROOT / "config" / "execution.yaml")]
     words += ["--data-dir", str(data_dir), "--output-dir", str(output_dir), "--json"]
-    before = time.perf_counter()
-    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - before
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"the command failed with exit code {process.returncode}")
-    return seconds, usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024 * 1024)
+    done = subprocess.run([sys.executable, "-c", WATCH, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit("the command failed")
+    seconds, peak = map(float, done.stdout.split())
+    return seconds, peak / (1024 if sys.platform != "darwin" else 1024 * 1024)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from functools import lru_cache
 
 from core import checks
 
@@ -41,11 +42,13 @@ class Instrument:
     spread_bps: float | None = None
     _tick: Fraction = field(init=False, repr=False, compare=False)
     _lot: Fraction = field(init=False, repr=False, compare=False)
+    _lot_ratio: tuple[int, int] = field(init=False, repr=False, compare=False)  # of `_lot`, which is asked all the time
 
     def __post_init__(self) -> None:
         checks.named("symbol", self.symbol)
         object.__setattr__(self, "_tick", _grid("tick", self.tick))
         object.__setattr__(self, "_lot", _grid("lot", self.lot))
+        object.__setattr__(self, "_lot_ratio", self._lot.as_integer_ratio())
         try:
             minimum = Decimal(self.min_qty)
         except InvalidOperation as error:
@@ -72,7 +75,8 @@ class Instrument:
 
     def qty(self, lots: int) -> float:
         """The quantity of a number of lots, correctly rounded."""
-        return lots * self._lot.numerator / self._lot.denominator
+        above, below = self._lot_ratio
+        return lots * above / below
 
     def ticks(self, price: float) -> int:
         """The price in ticks, rounded down to the grid."""
@@ -96,10 +100,12 @@ class Instrument:
     def min_lots(self, price: float) -> int:
         """The fewest lots that the venue takes as one order at this price (at least 1)."""
         checks.positive("price", price)
-        by_qty = -(-Fraction(Decimal(self.min_qty)) // self._lot)
+        by_qty = 0 if not Decimal(self.min_qty) else -(-Fraction(Decimal(self.min_qty)) // self._lot)
+        if self.min_notional == 0:
+            return max(1, by_qty)
         worth = _exact(price) * self._lot * _exact(self.multiplier)
         by_notional = -(-_exact(self.min_notional) // worth)
-        return max(1, int(by_qty), int(by_notional))
+        return max(1, by_qty, by_notional)
 
     def accepts(self, qty: float, price: float) -> bool:
         """Whether the venue takes an order of this size: at least `min_qty` and `min_notional`."""
@@ -113,6 +119,7 @@ class Instrument:
         return _decimal(ticks * self._tick)
 
 
+@lru_cache(maxsize=256)
 def _exact(value: float) -> Fraction:
     """The decimal number that `repr(value)` shows: 0.3 is 3/10."""
     return Fraction(Decimal(repr(float(value))))

@@ -32,6 +32,7 @@ from execution.slippage import PowerLawSlippageModel
 from execution.venue import Venue
 
 BARS: Final = ("open", "high", "low", "close", "volume")
+PIECE: Final = 2048  # bars
 
 
 def is_loop_venue(venue: Venue) -> bool:
@@ -153,14 +154,25 @@ def _place(venue: Venue) -> Place:
     )
 
 
-def _bars(venue: Venue) -> Any:
+def _bars(venue: Venue) -> NDArray[np.void]:
+    """The bars as records, written a piece at a time, which stays in the processor's cache."""
     bars, conditions = venue.bars, venue.conditions
-    table = np.zeros(len(bars) + 1, dtype_of(Bar))
-    table["open_ns"][:-1], table["close_ns"][:-1] = bars.ts_open_ns, bars.ts_close_ns
-    for name in BARS:
-        table[name][:-1] = getattr(bars, name)
-    table["half"][:-1] = venue.half_spread
-    table["tape"][:-1] = running(bars.volume)[1:] / venue.instrument.qty(1)
-    table["volatility"][:-1], table["daily_volume"][:-1] = conditions.volatility, conditions.daily_volume
-    table["volume_days"] = conditions.volume_days
+    columns: dict[str, NDArray[Any]] = {
+        "open_ns": bars.ts_open_ns,
+        "close_ns": bars.ts_close_ns,
+        **{name: getattr(bars, name) for name in BARS},
+        "half": venue.half_spread,
+        "tape": running(bars.volume)[1:] / venue.instrument.qty(1),
+        "volatility": conditions.volatility,
+        "daily_volume": conditions.daily_volume,
+    }
+    table = np.empty(len(bars) + 1, dtype_of(Bar))
+    for first in range(0, len(bars), PIECE):
+        part = slice(first, min(first + PIECE, len(bars)))
+        piece = table[part]
+        for name, column in columns.items():
+            piece[name] = column[part]
+        piece["volume_days"] = conditions.volume_days[part]
+    table[-1] = np.zeros((), table.dtype)
+    table[-1]["volume_days"] = conditions.volume_days[-1]
     return table

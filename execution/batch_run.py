@@ -97,8 +97,9 @@ class LoopRun:
                 self._make_room(double=True)
 
     def finish(self) -> None:
-        """The data are over: those at work leave as they stand."""
+        """The data are over: those at work leave as they stand. The table of the bars, the largest, is given back."""
         self._loop(FINISH, 0, 0, self._last_bar, self._tables)
+        self._tables = self._tables._replace(bars=np.zeros(0, self._tables.bars.dtype))
 
     @property
     def orders(self) -> NDArray[np.void]:

@@ -115,10 +115,10 @@ class ExecutionReport(Contract):
         checks.one_of("status", self.status, ("running", "completed", "cancelled", "failed"))
         checks.one_of("side", self.side, SIDES)
         checks.named("algo_type", self.algo_type)
-        for f in fields(self):  # one NaN object, so that reports without a price still compare equal
-            value = getattr(self, f.name)
+        for name in _NAMES:  # one NaN object, so that reports without a price still compare equal
+            value = getattr(self, name)
             if isinstance(value, float) and value != value:
-                object.__setattr__(self, f.name, math.nan)
+                object.__setattr__(self, name, math.nan)
         for name in ("settings", "notes"):
             if type(getattr(self, name)) is not FrozenDict:
                 object.__setattr__(self, name, FrozenDict(getattr(self, name)))
@@ -145,7 +145,10 @@ class ExecutionReport(Contract):
         return self.filled_quantity / self.total_quantity
 
 
+_NAMES: Final = tuple(f.name for f in fields(ExecutionReport))
+
+
 def average_price(fills: Sequence[FillEvent]) -> float:
     """Quantity-weighted price of fills; NaN where there are none."""
-    quantity = math.fsum(fill.qty for fill in fills)
-    return math.fsum(fill.qty * fill.price for fill in fills) / quantity if quantity else math.nan
+    quantity = math.fsum([fill.qty for fill in fills])
+    return math.fsum([fill.qty * fill.price for fill in fills]) / quantity if quantity else math.nan

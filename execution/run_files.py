@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -68,15 +69,19 @@ def run_result(
     cash = np.zeros(len(bars) + 1)
     cash[0] = capital
     at = np.asarray(fill_bars, dtype=np.int64) + 1
-    sides = np.array([sign(fill.side) for fill in fills], dtype=np.int64)
-    qty, price, fee = (np.array([getattr(fill, name) for fill in fills]) for name in ("qty", "price", "fee"))
+    sides = np.fromiter((sign(fill.side) for fill in fills), np.int64, len(fills))
+    qty, price, fee = (
+        np.fromiter(map(attrgetter(name), fills), np.float64, len(fills)) for name in ("qty", "price", "fee")
+    )
     np.add.at(lots, at, sides * np.rint(qty / instrument.qty(1)).astype(np.int64))
     np.add.at(cash, at, -sides * (qty * price * instrument.multiplier) - fee)
     np.cumsum(lots, out=lots)
     np.cumsum(cash, out=cash)
-    position: NDArray[np.float64] = (lots * instrument.qty(1)).astype(np.float64)
-    prices = np.concatenate((bars.open[:1], bars.close))
-    equity: NDArray[np.float64] = cash + position * prices * instrument.multiplier
+    position: NDArray[np.float64] = np.multiply(lots, instrument.qty(1), dtype=np.float64)
+    equity = np.concatenate((bars.open[:1], bars.close))
+    equity *= position
+    equity *= instrument.multiplier
+    equity += cash
     ts_ns = np.concatenate((bars.ts_open_ns[:1], bars.ts_close_ns))
     ordered = sorted(reports, key=lambda report: (report.start_ts_ns, report.execution_id))
     return RunResult(ordered, list(fills), ts_ns, equity, cash, position)

@@ -48,7 +48,8 @@ class TWAPExecutor(SlicedExecutor):
         slices = feasible_slices(terms, self.slices_of(params, terms), facts.min_lots)
         plan = self.sliced_plan(params, terms, facts, slices)
         curve = randomised(params, plan, facts)
-        return Schedule(replace(plan, nominal=largest_step(curve.targets, plan.nominal)), curve)
+        nominal = largest_step(curve.targets, plan.nominal)
+        return Schedule(plan if nominal == plan.nominal else replace(plan, nominal=nominal), curve)
 
     def _create_slice_intent(
         self,
