@@ -21,7 +21,7 @@ from benchmarks.peers.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, STORED = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.json"
-OWN = ("nine_months", "batch", "fills", "startup")
+OWN = ("nine_months", "engine_scaling", "batch", "fills", "startup")
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

@@ -19,6 +19,7 @@ from live.recovery import Unsettled, answered, from_fills, settle, unheard, unse
 from live.sweep import Residue, Sweep, foreign_cancel
 
 Data = QuoteEvent | TradeEvent | OHLCVBar
+Answer = VenueEvent | RiskDecision
 Found = tuple[Unsettled, VenueOrder | None]
 
 
@@ -62,10 +63,10 @@ class Dealings:
 
     # ---- requests and news
 
-    def perform(self, effects: Iterable[Effect]) -> None:
-        """Carries out what the engine wants, and what it wants when it hears of that."""
+    def perform(self, effects: Iterable[Effect], first: Iterable[Answer] = ()) -> None:
+        """Carries out what the engine wants, and what it wants when it hears of that. `first`: answers given before."""
         engine = self.engine
-        answers: deque[VenueEvent | RiskDecision] = deque()
+        answers: deque[Answer] = deque(first)
         while True:
             for effect in effects:
                 match effect:
@@ -114,9 +115,15 @@ class Dealings:
     ) -> None:
         """From where the journal ends: requests that never arrived, what was decided, what was answered meanwhile.
 
+        Refusals of the gate and answers of the venue that nobody heard come in the order of what they answer.
         `news`: of the market, of this very moment; `told`: the venue's news of it, as far as it can say.
         """
         engine, now_ns = self.engine, self._now()
+        there = [(question, answer) for question, answer in found if answer is not None]
+        given: list[tuple[str, Answer]] = [*engine.denied.items()]
+        for question, shown in there:
+            given += answered(question, shown, now_ns)
+        given.sort(key=lambda one: engine.turns.get(one[0], -1))
         decided = engine.resume(now_ns, news)
         again: list[Effect] = []
         for question, answer in found:
@@ -124,13 +131,10 @@ class Dealings:
                 again += settle(engine, question, None, now_ns, resend=self._resends)
             elif answer.is_open and question.withdrawal is not None:
                 again.append(Withdraw(question.withdrawal))
-        self.perform([*again, *decided])
-        there = [(question._replace(withdrawal=None), answer) for question, answer in found if answer is not None]
-        for question, answer in there:
-            self.perform(answered(engine, question, answer, now_ns))
+        self.perform([*again, *decided], first=(answer for _, answer in given))
         self.hear(unheard(engine, list(told)))
-        for question, answer in there:
-            self.perform(settle(engine, question, answer, now_ns))
+        for question, shown in there:
+            self.perform(settle(engine, question._replace(withdrawal=None), shown, now_ns))
 
     def reconcile(self) -> None:
         """Fills that the venue lists and nobody here has heard, and orders open there that are over here, or strange.

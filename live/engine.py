@@ -129,6 +129,7 @@ class Engine:
         self._settings = dict(settings or {})
         self._on_fill = on_fill
         self.board = Switchboard(instruments, own_in_tape=own_in_tape, on_refused=on_refused)
+        self.turns: dict[str, int] = {}  # which request of the journal each was, oldest first
         self.pending: deque[OrderIntent] = deque()  # wanted by parents, not yet put to the gate
         self._sweeps = 0
 
@@ -264,7 +265,7 @@ class Engine:
             self._log.append(entry)
 
     def resume(self, now_ns: int, news: Iterable[tuple[str, QuoteEvent | TradeEvent | OHLCVBar]] = ()) -> list[Effect]:
-        """Goes on where the journal ends: children that were wanted, refusals not heard, reports not given.
+        """Goes on where the journal ends: children that were wanted, reports not given. `unheard` has the refusals.
 
         `news`: of this very moment, which some parents have heard and others not; they all decide before anything is
         carried out, as they did when nobody died.
@@ -272,7 +273,6 @@ class Engine:
         A kill that the journal knows of holds, even where the switch itself was lost, and parents that had not heard of
         it when the process died hear of it now.
         """
-        unheard: list[Effect] = [Deny(decision) for decision in self.denied.values()]
         commands = [command for topic, one in news for command in self.board.take(topic, one, now_ns)]
         self.board.remembered(now_ns)
         commands += self.board.unreported(now_ns)
@@ -280,7 +280,11 @@ class Engine:
             if not self.killed:
                 self._trip()
             commands += self.board.tell_all(Cancel(f"killed by {self.latched[0]}: {self.latched[1]}"), now_ns)
-        return [*unheard, *self._carry_out(commands, now_ns)]
+        return self._carry_out(commands, now_ns)
+
+    def unheard(self) -> list[Effect]:
+        """The gate's refusals of which parents have not heard."""
+        return [Deny(decision) for decision in self.denied.values()]
 
     def admit(self, request: Request, parent: Worked, arrival: float, now_ns: int) -> None:
         """Gives a parent a seat and writes it down; it does nothing yet."""

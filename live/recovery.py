@@ -94,7 +94,7 @@ def settle(
     if found.is_open and withdrawal is not None:
         effects.append(Withdraw(withdrawal))
     if not found.is_open and order.standing is not Standing.CLOSED and order.may_trade:
-        effects += _close(engine, order, found, now_ns)
+        effects += engine.venue(_closure(order, found, now_ns), now_ns)
     return effects
 
 
@@ -109,13 +109,16 @@ def from_fills(order: SentOrder, fills: Iterable[FillEvent]) -> VenueOrder | Non
     return VenueOrder(intent.intent_id, intent.symbol, "filled" if whole else "cancelled", intent.qty, filled, own)
 
 
-def answered(engine: Engine, open_question: Unsettled, found: VenueOrder, now_ns: int) -> list[Effect]:
-    """Answers that a venue gave to requests and nobody heard: they came before any news of fills."""
-    order = open_question.order
-    effects = _accept(engine, order, found, now_ns)
+def answered(open_question: Unsettled, found: VenueOrder, now_ns: int) -> list[tuple[str, VenueEvent]]:
+    """Answers that a venue gave to requests and nobody heard, each with its request: they came before news of fills."""
+    order, withdrawal = open_question
+    name = order.intent.intent_id
+    given: list[tuple[str, VenueEvent]] = []
+    if _accepted(order, found):
+        given.append((name, _acceptance(order, now_ns)))
     if found.status in ("cancelled", "rejected") and order.standing is not Standing.CLOSED:
-        effects += _close(engine, order, found, now_ns)
-    return effects
+        given.append((name if withdrawal is None else withdrawal.intent_id, _closure(order, found, now_ns)))
+    return given
 
 
 def unheard(engine: Engine, told: Sequence[VenueEvent]) -> list[VenueEvent]:
@@ -137,17 +140,22 @@ def _known(engine: Engine, event: VenueEvent) -> bool:
 
 
 def _accept(engine: Engine, order: SentOrder, found: VenueOrder, now_ns: int) -> list[Effect]:
-    if found.status == "rejected" or order.standing not in (Standing.SENT, Standing.UNKNOWN):
-        return []
-    venue = str(order.intent.meta.get("venue", ""))
-    return engine.venue(OrderEvent.of(order.intent, venue, now_ns), now_ns)
+    return engine.venue(_acceptance(order, now_ns), now_ns) if _accepted(order, found) else []
 
 
-def _close(engine: Engine, order: SentOrder, found: VenueOrder, now_ns: int) -> list[Effect]:
+def _accepted(order: SentOrder, found: VenueOrder) -> bool:
+    """Whether the venue has taken an order of which nobody here knows that."""
+    return found.status != "rejected" and order.standing in (Standing.SENT, Standing.UNKNOWN)
+
+
+def _acceptance(order: SentOrder, now_ns: int) -> OrderEvent:
+    return OrderEvent.of(order.intent, str(order.intent.meta.get("venue", "")), now_ns)
+
+
+def _closure(order: SentOrder, found: VenueOrder, now_ns: int) -> OrderClosed:
     if found.status == "open":
         raise ValueError(f"order {found.intent_id} is open at the venue: there is nothing to close")
-    closed = OrderClosed(order.intent.intent_id, "", found.status, found.cumulative_qty, now_ns, found.reason)
-    return engine.venue(closed, now_ns)
+    return OrderClosed(order.intent.intent_id, "", found.status, found.cumulative_qty, now_ns, found.reason)
 
 
 def _start(engine: Engine, entry: Mapping[str, Any]) -> None:
@@ -185,6 +193,7 @@ def _order(engine: Engine, entry: Mapping[str, Any]) -> None:
             f"the journal has {intent.intent_id} at {now_ns}, but its parent now wants "
             f"{'nothing' if wanted is None else wanted}: this is another version of the program, or other settings"
         )
+    engine.turns[intent.intent_id] = len(engine.turns)
     decision = RiskDecision(intent.intent_id, bool(entry["ok"]), entry.get("why"), entry.get("caps", {}))
     engine.gate.recall(intent, decision, now_ns)
     if not decision.allowed:

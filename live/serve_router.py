@@ -306,7 +306,7 @@ class RouterService:
             if question.withdrawal is not None:
                 lost.append(self._intent(question.withdrawal))
         await publish(self._bus, lost)
-        await self._perform(self.engine.resume(self._now()))
+        await self._perform([*self.engine.unheard(), *self.engine.resume(self._now())])
 
     async def _perform(self, effects: Iterable[Effect]) -> None:
         """Publishes what the engine wants, and what it wants when it hears of that."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from broker.paper import PaperVenue
 from core import topics
 from core.contracts import FillEvent, OrderClosed, OrderEvent, OrderIntent, QuoteEvent, RiskDecision, Side
-from execution.config import ExecutionConfig
+from execution.config import ExecutionConfig, FillConfig
 from execution.contracts import AlgoType, ExecutionAlgorithm
 from execution.desk import Worked
 from execution.events import Amend, Cancel
@@ -28,7 +28,16 @@ from tests.lines import KilledError, Lines
 from tests.markets import INSTRUMENT, SYMBOL
 from tests.naive import START_NS
 from tests.stage import Refuses, Trace, trace
-from tests.test_three_drivers_async import ALGORITHMS, market_in, on_desk, parent_in, refuses_in, scenes, start_of
+from tests.test_three_drivers_async import (
+    ALGORITHMS,
+    lively,
+    market_in,
+    on_desk,
+    parent_in,
+    refuses_in,
+    scenes,
+    start_of,
+)
 
 
 @dataclass
@@ -145,6 +154,28 @@ def test_the_engine_makes_the_decisions_of_the_desk(algo_type: AlgoType) -> None
             assert trader.engine.reports["x-1"].fills == report.fills
 
     same()
+
+
+def test_answers_that_nobody_heard_are_heard_in_the_order_of_what_they_answer() -> None:
+    """A refusal makes its parent wait, and a close makes it send: whoever hears them the other way round sends less."""
+    params = {"completion": "extend", "extend_seconds": 60.0, "completion_seconds": 1.0, "repeg_ticks": 1}
+    params |= {"retry_seconds": 60.0, "levels": (3.0, 2.0, 1.0)}
+    scene = {
+        "bars": lively(83), "half": 0.01, "impact": False, "fills": FillConfig(max_participation=0.1),
+        "algo": ExecutionAlgorithm("Iceberg", SYMBOL, "buy", 40.0, 120, params),
+        "refused": 3, "requests": [], "start": -1,
+    }  # fmt: skip
+    whole = Trader(scene, Lines(), [])
+    whole.run()
+    wanted = [order["i"] for order in whole.lines.read() if order["k"] == "order"]
+    for line in range(len(whole.lines.written)):
+        for torn in (False, True):
+            lines, requests = Lines(dies_at=line, torn=torn), list[dict[str, Any]]()
+            with suppress(KilledError):
+                Trader(scene, lines, requests).run()
+            lines.dies_at = None
+            Trader(scene, lines, requests).run()
+            assert [order["i"] for order in lines.read() if order["k"] == "order"] == wanted, (line, torn)
 
 
 @pytest.mark.parametrize("algo_type", ALGORITHMS)

@@ -83,6 +83,7 @@ def main() -> None:
     begun = time.perf_counter()
     place = market(np.load(chosen.folder / "trades.npz"), bare=chosen.bare)
     build_s = time.perf_counter() - begun
+    first, _ = timed(engine(place, HeardInTurn(SYMBOL, Starts(starts))).run)  # loads what is compiled
     strategy = HeardInTurn(SYMBOL, Starts(starts))
     times, result = timed(engine(place, strategy).run)
     orders = children(result)
@@ -90,6 +91,7 @@ def main() -> None:
         np.savez(chosen.children, **orders)
     told = {
         **times,
+        "first_s": first["run_s"],
         "build_s": build_s,
         "events": len(place.feed),
         "heard": strategy.heard,
