@@ -50,7 +50,7 @@ def printed(name: str) -> str:
     """What a benchmark prints. Raises CalledProcessError where it fails."""
     print(f"running benchmarks/{name}.py", file=sys.stderr)
     words = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py")]
-    return subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+    return subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout.strip("\n")
 
 
 def part(name: str, figures: dict[str, Any]) -> str:
