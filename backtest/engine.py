@@ -34,6 +34,7 @@ from execution.routing.markets import VenueMarkets
 from execution.run_files import RunResult, run_result
 from execution.venue import Venue
 from strategies.base import Account, SignalStrategy, Strategy
+from strategies.books import Books
 
 BacktestResult = RunResult
 _TOLD: Final = 512  # visits between two reports of progress
@@ -41,11 +42,10 @@ _FEW: Final = 16  # accounts that are made one by one
 
 
 @dataclass(slots=True)
-class _Books:
-    """The account while it runs: lots, money, and what every fill did to them, with its bar."""
+class _Played:
+    """A run of the machine so far: the account, what is on its way, and every fill with its bar."""
 
-    cash: float
-    lots: int = 0
+    books: Books
     working_lots: int = 0
     bars: list[int] = field(default_factory=list)
     fills: list[FillEvent] = field(default_factory=list)
@@ -216,15 +216,17 @@ class BacktestEngine:
         """The run, worked by the machine, every order through the gate."""
         venue = self._venue
         market = venue.market()
-        books = _Books(self._capital)
+        played = _Played(Books(self._instrument, self._capital))
         reports: list[ExecutionReport] = []
 
         def on_fill(fill: FillEvent, k: int) -> None:
-            self._book(books, fill, k)
+            played.working_lots -= played.books.fill(fill)
+            played.bars.append(k)
+            played.fills.append(fill)
 
         def on_report(report: ExecutionReport) -> None:
             left = self._instrument.lots(report.total_quantity) - self._instrument.lots(report.filled_quantity)
-            books.working_lots -= sign(report.side) * left
+            played.working_lots -= sign(report.side) * left
             reports.append(report)
             if isinstance(self._intake, RoutedIntake):
                 self._intake.heard(report)
@@ -236,12 +238,13 @@ class BacktestEngine:
             if visited % _TOLD == 0:
                 self._on_progress(k)
             if decide is not None:
-                for intent in decide(self._account(books, k)):
-                    refused = self._start(desk, books, intent, k)
+                now_ns, price = int(venue.bars.ts_close_ns[k]), float(venue.bars.close[k])
+                for intent in decide(played.books.account(now_ns, price, played.working_lots)):
+                    refused = self._start(desk, played, intent, k)
                     if refused is not None:
                         reports.append(refused)
         desk.finish(len(venue.bars) - 1)
-        return run_result(venue.bars, self._instrument, self._capital, reports, books.fills, books.bars)
+        return run_result(venue.bars, self._instrument, self._capital, reports, played.fills, played.bars)
 
     def _agenda(self, desk: Desk) -> Iterator[tuple[int, bool, Callable[[Account], Any] | None]]:
         """The bars to visit, whether the desk has work there, and what to ask of the strategy, if anything."""
@@ -267,21 +270,7 @@ class BacktestEngine:
                 k = due
                 yield k, True, None
 
-    def _account(self, books: _Books, k: int) -> Account:
-        bars, instrument = self._venue.bars, self._instrument
-        price = float(bars.close[k])
-        position = instrument.qty(books.lots)
-        return Account(
-            bars.symbol,
-            int(bars.ts_close_ns[k]),
-            price,
-            position,
-            instrument.qty(books.working_lots),
-            books.cash + instrument.notional(position, price),
-            books.cash,
-        )
-
-    def _start(self, desk: Desk, books: _Books, intent: OrderIntent, k: int) -> ExecutionReport | None:
+    def _start(self, desk: Desk, played: _Played, intent: OrderIntent, k: int) -> ExecutionReport | None:
         """Puts a parent to work; gives back a failed report where it cannot be worked at all."""
         now_ns = int(self._venue.bars.ts_close_ns[k])
         price = float(self._venue.bars.close[k])
@@ -290,16 +279,6 @@ class BacktestEngine:
             parent = self._intake.work(request)
         except ValueError as error:
             return self._intake.refusal(intent, now_ns, price, str(error), self._venue.settings)
-        books.working_lots += sign(intent.side) * self._instrument.lots(intent.qty)
+        played.working_lots += sign(intent.side) * self._instrument.lots(intent.qty)
         desk.start(parent, now_ns, k)
         return None
-
-    def _book(self, books: _Books, fill: FillEvent, k: int) -> None:
-        """A fill moves lots and money; what was working is held now."""
-        change = sign(fill.side) * self._instrument.lots(fill.qty)
-        money = -sign(fill.side) * self._instrument.notional(fill.qty, fill.price) - fill.fee
-        books.lots += change
-        books.working_lots -= change
-        books.cash += money
-        books.bars.append(k)
-        books.fills.append(fill)

@@ -20,6 +20,7 @@ from execution.seats import Gate, Worked
 from execution.ticks.desk import TickDesk
 from execution.ticks.venue import TickVenue
 from strategies.base import Account
+from strategies.books import Books
 
 
 class TickAccount:
@@ -29,8 +30,8 @@ class TickAccount:
         self._venue = venue
         self._instrument = venue.instrument
         self._intake = intake
-        self._capital = self._cash = capital
-        self._lots = 0
+        self._capital = capital
+        self._books = Books(venue.instrument, capital)
         self._working_lots = 0
         self._fills: list[FillEvent] = []
         self._reports: list[ExecutionReport] = []
@@ -42,17 +43,7 @@ class TickAccount:
     def at(self, now_ns: int, price: float) -> Account:
         """What is known of the account just before `now_ns`, valued at this price."""
         self._desk.run(now_ns - 1)
-        instrument = self._instrument
-        position = instrument.qty(self._lots)
-        return Account(
-            instrument.symbol,
-            now_ns,
-            price,
-            position,
-            instrument.qty(self._working_lots),
-            self._cash + instrument.notional(position, price),
-            self._cash,
-        )
+        return self._books.account(now_ns, price, self._working_lots)
 
     def ask(self, intents: Sequence[OrderIntent], now_ns: int, price: float) -> None:
         """Parents that `begin` will start, as of this moment; one that cannot be worked at all has failed at once."""
@@ -86,10 +77,7 @@ class TickAccount:
         return run_result(bars, self._instrument, self._capital, self._reports, self._fills, fill_bars.tolist())
 
     def _on_fill(self, fill: FillEvent, _heard_ns: int) -> None:
-        change = sign(fill.side) * self._instrument.lots(fill.qty)
-        self._lots += change
-        self._working_lots -= change
-        self._cash -= sign(fill.side) * self._instrument.notional(fill.qty, fill.price) + fill.fee
+        self._working_lots -= self._books.fill(fill)
         self._fills.append(fill)
 
     def _on_report(self, report: ExecutionReport) -> None:

@@ -11,12 +11,12 @@ from core.instrument import Instrument
 from execution.contracts import ExecutionReport
 from execution.intake import Request
 from strategies.base import Account
+from strategies.books import Books
 
 
 @dataclass(slots=True)
-class _Books:
-    cash: float
-    lots: int = 0
+class _Owned:
+    books: Books
     owed: dict[str, int] = field(default_factory=dict)  # signed lots that parents at work have not filled yet
 
 
@@ -28,7 +28,7 @@ class Ledger:
         self._instrument = instrument
         self._capital = capital
         self._owner_of = owner_of
-        self._books: dict[str, _Books] = {}
+        self._owned: dict[str, _Owned] = {}
 
     def started(self, request: Request) -> None:
         """A parent is at work: its quantity is on its way."""
@@ -37,14 +37,11 @@ class Ledger:
 
     def filled(self, fill: FillEvent) -> None:
         """Lots and money move; what was on its way is held now."""
-        instrument = self._instrument
         execution = str(fill.meta["execution_id"])
-        books = self._of(self._owner_of(execution))
-        change = sign(fill.side) * instrument.lots(fill.qty)
-        books.lots += change
-        books.cash += -sign(fill.side) * instrument.notional(fill.qty, fill.price) - fill.fee
-        if execution in books.owed:
-            books.owed[execution] -= change
+        owned = self._of(self._owner_of(execution))
+        change = owned.books.fill(fill)
+        if execution in owned.owed:
+            owned.owed[execution] -= change
 
     def ended(self, report: ExecutionReport) -> None:
         """A parent is over: nothing of it is on its way any more."""
@@ -52,26 +49,17 @@ class Ledger:
 
     def account(self, strategy_id: str, ts_ns: int, price: float) -> Account:
         """As of a bar's close."""
-        books, instrument = self._of(strategy_id), self._instrument
-        position = instrument.qty(books.lots)
-        return Account(
-            instrument.symbol,
-            ts_ns,
-            price,
-            position,
-            instrument.qty(sum(books.owed.values())),
-            books.cash + instrument.notional(position, price),
-            books.cash,
-        )
+        owned = self._of(strategy_id)
+        return owned.books.account(ts_ns, price, sum(owned.owed.values()))
 
     def positions(self) -> Mapping[str, float]:
         """Signed base quantity by strategy."""
-        return {name: self._instrument.qty(books.lots) for name, books in self._books.items()}
+        return {name: self._instrument.qty(one.books.lots) for name, one in self._owned.items()}
 
-    def _of(self, strategy_id: str) -> _Books:
-        if strategy_id not in self._books:
-            self._books[strategy_id] = _Books(self._capital)
-        return self._books[strategy_id]
+    def _of(self, strategy_id: str) -> _Owned:
+        if strategy_id not in self._owned:
+            self._owned[strategy_id] = _Owned(Books(self._instrument, self._capital))
+        return self._owned[strategy_id]
 
 
 class Past:
