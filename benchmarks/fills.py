@@ -26,9 +26,9 @@ import polars as pl
 from core.chance import generator
 from core.contracts import FillEvent, OrderIntent
 from core.instrument import Instrument
-from execution.batch import compiled_function
 from execution.config import FillConfig
 from execution.kernel import kernel
+from execution.machine_code import compiled_function
 from execution.ticks.feed import TickFeed
 from execution.ticks.market import TickMarket
 from execution.ticks.rows import NO_BOOK, TRADE, Rows

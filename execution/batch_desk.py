@@ -7,6 +7,7 @@ What happens in a bar, in which order. The rules, and what fills, are the very f
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 from execution.batch_loop import hear_fill, leave, listens, show, wake
@@ -15,7 +16,9 @@ from execution.batch_memory import forget
 from execution.batch_seats import leave_seat, take_seat, wake_at, wake_no_more
 from execution.batch_tables import NEVER, NONE, Game, Tables
 from execution.kernel import kernel
-from execution.plan import Curve
+from execution.machine_code import machine_code
+from execution.parent import ParentOrder
+from execution.plan import Curve, Plan
 
 SHORT: Final = 3  # of rows: play stops before a bar, and goes on with larger tables
 ROOM: Final = 64  # rows that a bar may need, and as many again for every parent
@@ -24,6 +27,12 @@ BEGINS, WAKES, HEARS, SEES, LEAVES, OPENS, CLOSES = range(7)  # what may happen 
 
 
 Run = Callable[[int, int, int, int, Tables], int]
+
+
+@cache
+def compiled() -> Run | None:
+    """The loop as machine code; None where there is no numba."""
+    return machine_code(run, Tables, Plan, ParentOrder)
 
 
 def run(what: int, number: int, now_ns: int, bar: int, tables: Tables) -> int:

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.contracts import sign
-from execution.batch import compiled
-from execution.batch_desk import BEGIN, FINISH, PLAY, SHORT, Run
+from execution.batch_desk import BEGIN, FINISH, PLAY, SHORT, Run, compiled
 from execution.batch_grow import appended, roomier
 from execution.batch_intake import Jobs
 from execution.batch_pack import ground, is_loop_venue, packed

@@ -16,7 +16,7 @@ from execution import warm_up
 
 ROOT = Path(__file__).resolve().parents[1]
 KERNEL = """
-from execution.batch import compiled_function
+from execution.machine_code import compiled_function
 from execution.ticks.queue import front_after_change
 fast = compiled_function(front_after_change)
 print(fast(1, 2.0, 5.0, 10.0, 8.0, 1.0), sum(fast.stats.cache_hits.values()))

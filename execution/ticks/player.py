@@ -33,7 +33,7 @@ class Player:
         self._advance: Callable[..., int] | None = None  # compiled
         self._walk: Callable[..., int] | None = None
         if compiled:
-            from execution.batch import compiled_function
+            from execution.machine_code import compiled_function
 
             self._advance, self._walk = compiled_function(advance_flat), compiled_function(walk_flat)
         self._rows: Rows | None = None

@@ -43,7 +43,7 @@ def best_of(feed: TickFeed, *, window: int = WINDOW) -> TickFeed:
 
     `window`: ticks of the book that are kept, as in `TickMarket`. Raises ValueError for a feed that shows no levels.
     """
-    from execution.batch import compiled_function
+    from execution.machine_code import compiled_function
 
     if feed.shows != LEVELS:
         raise ValueError(f"only a feed of price levels can be prepared, this one has {feed.content}")
