@@ -12,8 +12,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, Final, TypeVar
 
-from execution.machine_code_cache import forgiving
 from execution.kernel import KERNELS, SUMMING
+from execution.machine_code_cache import forgiving
 
 F = TypeVar("F", bound=Callable[..., Any])
 MOST_COPIED: Final = 8000  # bytes of Python code, in all copies of a kernel but one
