@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from backtest.sweep.plan import Plan
     from backtest.sweep.pools import BackendName
 
-MOST_FAILURES_LISTED = 10
+MOST_REASONS_LISTED = 10
 
 
 @click.command("sweep")
@@ -117,8 +118,9 @@ def command(
         )
         return FAILED if failures else None
     screen = console()
-    screen.print(_table(board, planned))
-    screen.print()
+    if board.places:
+        screen.print(_table(board, planned))
+        screen.print()
     screen.print(board.verdict, style="bold", markup=False)
     if not quiet:
         screen.print()
@@ -130,11 +132,21 @@ def command(
         markup=False,
         soft_wrap=True,
     )
-    for one in failures[:MOST_FAILURES_LISTED]:
-        note(f"failed: {one['task']}: {one['error']}")
-    if len(failures) > MOST_FAILURES_LISTED:
-        note(f"and {len(failures) - MOST_FAILURES_LISTED:,} more: the column `error` of {output_dir / RESULTS}")
+    for line in _reasons(failures, str(output_dir / RESULTS)):
+        note(line)
     return FAILED if failures else None
+
+
+def _reasons(failures: list[dict[str, str]], results: str) -> Iterator[str]:
+    """A line for each reason, with the first task that it stopped; what stops one task often stops many."""
+    tasks: dict[str, list[str]] = {}
+    for one in failures:
+        tasks.setdefault(one["error"], []).append(one["task"])
+    for why, stopped in list(tasks.items())[:MOST_REASONS_LISTED]:
+        others = f" and {len(stopped) - 1:,} more" if len(stopped) > 1 else ""
+        yield f"failed: {stopped[0]}{others}: {why}"
+    if len(tasks) > MOST_REASONS_LISTED:
+        yield f"and {len(tasks) - MOST_REASONS_LISTED:,} more reasons: the column `error` of {results}"
 
 
 def _table(board: Leaderboard, planned: Plan) -> Table:
