@@ -184,8 +184,9 @@ def _usage(error: click.UsageError) -> str:
 def _meant(message: str, known: click.Choice[object]) -> str:
     """The choice that a misspelled one is nearest to, as click does for options; nothing where none is near."""
     said = message.split("'")
-    close = get_close_matches(said[1].casefold() if len(said) > 1 else "", [str(one) for one in known.choices], n=1)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    folded = {str(one).casefold(): str(one) for one in known.choices}
+    close = get_close_matches(said[1].casefold() if len(said) > 1 else "", folded, n=1)
+    return f" Did you mean '{folded[close[0]]}'?" if close else ""
 
 
 def _os_error(error: OSError) -> str:

@@ -392,6 +392,7 @@ def test_parameters_are_typed(store: Path, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
+        (["--algo", "TWPA"], 2, "Did you mean 'TWAP'?"),
         (["--quantity", "0.5"], 1, "TWAP of ATOM/USDT is refused: quantity 0.5 is below what the venue takes"),
         (["--param", "slicecount=4"], 1, "did you mean 'slice_count'"),
         (["--param", "slice_count=x"], 1, "slice_count"),
