@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,7 +31,7 @@ from execution.routing.chooser import Chooser
 from execution.routing.intake import RoutedIntake
 from execution.routing.ledger import NOWHERE, Ledger
 from execution.routing.markets import VenueMarkets
-from execution.run_files import RunResult, run_result
+from execution.run_files import RunResult, result_of, run_result
 from execution.venue import Venue
 from strategies.base import Account, SignalStrategy, Strategy
 from strategies.books import Books
@@ -39,6 +39,10 @@ from strategies.books import Books
 BacktestResult = RunResult
 _TOLD: Final = 512  # visits between two reports of progress
 _FEW: Final = 16  # accounts that are made one by one
+
+
+def _never_silent() -> int:
+    return 0
 
 
 @dataclass(slots=True)
@@ -120,8 +124,7 @@ class BacktestEngine:
             if not (loop.left or watch.tripped):
                 loop.finish()
                 if may_trade(gate, loop, venue):
-                    reports, fills, bars = told(loop, venue)
-                    return run_result(venue.bars, self._instrument, self._capital, reports + refused, fills, bars)
+                    return result_of(venue.bars, self._instrument, self._capital, *told(loop, venue, refused))
         if watch.tripped and may_trade(gate, loop, venue):
             self._gate = watch.replayed()
         vars(strategy).clear()
@@ -150,34 +153,34 @@ class BacktestEngine:
         bars, strategy = self._venue.bars, self._strategy
         if isinstance(strategy, SignalStrategy):
             signals = strategy.signals(bars)
-            opinions = np.flatnonzero(signals)
-            accounts = self._accounts(loop, watch, opinions)
-            for k, signal, account in zip(opinions.tolist(), signals[opinions].tolist(), accounts, strict=False):
-                intents = strategy.on_signal(signal, account)
+            for k, account in self._accounts(loop, watch, np.flatnonzero(signals), strategy.silent_until_ns):
+                intents = strategy.on_signal(int(signals[k]), account)
                 if intents:
                     yield k, intents
         else:
-            accounts = self._accounts(loop, watch, np.arange(len(bars)))
-            for (k, bar), account in zip(enumerate(each_bar(bars)), accounts, strict=False):
+            for bar, (k, account) in zip(
+                each_bar(bars), self._accounts(loop, watch, np.arange(len(bars)), _never_silent), strict=False
+            ):
                 intents = strategy.on_bar(bar, account)
                 if intents:
                     yield k, intents
 
-    def _accounts(self, loop: LoopRun, watch: KillWatch, at: NDArray[np.int64]) -> Iterator[Account]:
+    def _accounts(
+        self, loop: LoopRun, watch: KillWatch, at: NDArray[np.int64], silent_until_ns: Callable[[], int]
+    ) -> Iterator[tuple[int, Account]]:
         """The account at the close of each of these bars, which are played; ends where the loop cannot go on.
 
-        They are made some at a time, as if the strategy did not act; where it does, the rest is made anew. So their
-        number begins small, and doubles for as long as it does not.
+        Bars that close before `silent_until_ns()` are left out. Accounts are made some at a time, as if the strategy
+        did not act; where it does, the rest is made anew. So their number begins small, and doubles while it does not.
         """
-        bars, instrument = self._venue.bars, self._instrument
-        symbol, size = bars.symbol, instrument.multiplier
+        bars = self._venue.bars
         ahead = _FEW
         for begin in range(0, len(at), _TOLD):
             visits = at[begin : begin + _TOLD]
             rows = visits.tolist()
             stamps, prices = bars.ts_close_ns[visits].tolist(), bars.close[visits].tolist()
             self._on_progress(rows[0])
-            first = 0
+            first = bisect_left(stamps, silent_until_ns())
             while first < len(rows):
                 if loop.due <= rows[first]:
                     loop.play(rows[first])
@@ -185,30 +188,42 @@ class BacktestEngine:
                     if loop.left or watch.tripped:
                         return
                 loop.moved = False
-                position, working, cash = instrument.qty(loop.lots), instrument.qty(loop.to_trade), loop.cash
-                last = bisect_left(rows, loop.due, first, min(first + ahead, len(rows)))
-                part = slice(first, max(first + 1, last))  # nothing happens in them unless the strategy acts
-                stamp, price = stamps[part], prices[part]
-                columns = {
-                    "symbol": repeat(symbol),
-                    "ts_ns": stamp,
-                    "price": price,
-                    "position_qty": repeat(position),
-                    "working_qty": repeat(working),
-                    "equity": (cash + position * one * size for one in price),
-                    "cash": repeat(cash),
-                }
-                for account in (
-                    map(Account, *columns.values()) if len(price) <= _FEW else made(Account, len(price), **columns)
-                ):
+                last = bisect_left(rows, loop.due, first + 1, min(first + ahead, len(rows)))
+                part = slice(first, last)  # nothing happens in them unless the strategy acts
+                for account in self._alike(loop, stamps[part], prices[part]):
+                    yield rows[first], account
                     first += 1
-                    yield account
                     if loop.moved:
                         break
                 if loop.moved:
                     ahead = _FEW
-                elif len(price) == ahead:
+                    first = bisect_left(stamps, silent_until_ns(), first)
+                elif part.stop - part.start == ahead:
                     ahead = min(2 * ahead, _TOLD)
+
+    def _alike(self, loop: LoopRun, stamps: list[int], prices: list[float]) -> Iterable[Account]:
+        """The account as it stands, at these times and prices."""
+        instrument = self._instrument
+        symbol, size = instrument.symbol, instrument.multiplier
+        position, working, cash = instrument.qty(loop.lots), instrument.qty(loop.to_trade), loop.cash
+        if len(prices) == 1:  # something happens in the next bar
+            (price,) = prices
+            return (Account(symbol, stamps[0], price, position, working, cash + position * price * size, cash),)
+        worth = [cash + position * price * size for price in prices]
+        if len(prices) <= _FEW:  # one by one, as the first of them may be the last
+            rest = (repeat(position), repeat(working), worth, repeat(cash))
+            return map(Account, repeat(symbol), stamps, prices, *rest)
+        return made(
+            Account,
+            len(prices),
+            symbol=repeat(symbol),
+            ts_ns=stamps,
+            price=prices,
+            position_qty=repeat(position),
+            working_qty=repeat(working),
+            equity=worth,
+            cash=repeat(cash),
+        )
 
     # ---- the machine
 

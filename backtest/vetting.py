@@ -8,6 +8,7 @@ one: it is looked at whenever orders have been sent.
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Final
 
 import numpy as np
 
@@ -18,6 +19,11 @@ from execution.plan import NS_PER_MS
 from execution.venue import Venue
 from risk.clearance import Conduct, clears
 from risk.gate import RiskGate
+
+_SENT: Final = (
+    *("ts_ns", "side", "lots", "limit_ticks", "parent", "slice_idx", "scheduled_ns"),
+    *("taken", "closed_at", "bid", "ask", "seen_bar"),
+)  # columns of an order that its gate wants to know
 
 
 def is_vettable(gate: Gate | None) -> bool:
@@ -88,15 +94,16 @@ def conduct_of(loop: LoopRun, venue: Venue) -> Conduct:
     new = np.flatnonzero(orders["cancel"] == 0)
     place = np.zeros(len(orders), np.int64)
     place[new] = np.arange(len(new))
-    sent = orders[new]
+    sent = {name: orders[name][new] for name in _SENT}
     plans = [parent.plan for parent in loop.parents]
     ends_ns = np.array(
         [parent.parent.start_ns + plan.end_ms * NS_PER_MS for parent, plan in zip(loop.parents, plans, strict=True)],
         np.int64,
     )
-    reference_ns = np.concatenate((bars.ts_open_ns[:1], bars.ts_close_ns))
-    qty = fills["lots"] * lot.numerator / lot.denominator
-    money = qty * fills["price"] * instrument.multiplier
+    seen = sent["seen_bar"]
+    reference_ns = np.where(seen < 0, bars.ts_open_ns[0], bars.ts_close_ns[seen])
+    order, fill_lots = place[fills["row"]], fills["lots"].copy()
+    money = fill_lots * lot.numerator / lot.denominator * fills["price"] * instrument.multiplier
     rates = np.where(fills["maker"] > 0, instrument.maker_fee_bps, instrument.taker_fee_bps)
     return Conduct(
         symbol=instrument.symbol,
@@ -109,19 +116,19 @@ def conduct_of(loop: LoopRun, venue: Venue) -> Conduct:
         limit=np.where(sent["limit_ticks"] > 0, sent["limit_ticks"] * tick.numerator / tick.denominator, np.nan),
         parent=sent["parent"],
         content=np.stack((sent["slice_idx"], sent["scheduled_ns"]), axis=1),
-        expires_ns=ends_ns[sent["parent"]] if len(sent) else np.zeros(0, np.int64),
+        expires_ns=ends_ns[sent["parent"]] if len(new) else np.zeros(0, np.int64),
         taken=sent["taken"],
         closed_at=sent["closed_at"],
         bid=sent["bid"] * tick.numerator / tick.denominator,
         ask=sent["ask"] * tick.numerator / tick.denominator,
-        price_ns=reference_ns[sent["seen_bar"] + 1],
+        price_ns=reference_ns,
         commands=len(orders),
         cancel_ns=orders["ts_ns"][orders["cancel"] > 0],
-        fill_order=place[fills["row"]],
-        fill_before=fills["commands"],
-        fill_lots=fills["lots"],
-        fill_ts_ns=fills["ts_ns"],
-        fill_cash=-money * (sent["side"][place[fills["row"]]] + rates / 1e4),
+        fill_order=order,
+        fill_before=fills["commands"].copy(),
+        fill_lots=fill_lots,
+        fill_ts_ns=fills["ts_ns"].copy(),
+        fill_cash=-money * (sent["side"][order] + rates / 1e4),
         parent_qty=np.array([parent.parent.total_quantity for parent in loop.parents], np.float64),
         parent_ids=[parent.parent.execution_id for parent in loop.parents],
         parent_side=np.array([plan.side for plan in plans], np.int64),

@@ -37,6 +37,7 @@ from execution.contracts import ExecutionReport
 from execution.desk import Worked
 from execution.events import Event, Market, Step
 from execution.intake import Intake, Request
+from live.questions import Patience
 from live.serve_router import RouterService
 from live.serve_run import until_stopped
 from risk.engine import RiskEngine
@@ -69,6 +70,7 @@ LIMITS: Final = RiskLimits(
     venue_filters="required",
 )  # fmt: skip
 ROUNDS: Final = 10
+SILENCE: Final = Patience(answer_ns=10**15, quiet_ns=10**15, most_ns=10**15)  # no venue answers here, nobody asks it
 WARM_UP: Final = 100
 
 
@@ -199,7 +201,8 @@ async def serve(name: str, url: str, folder: str, fsync: Fsync) -> None:
                 await until_stopped(RiskEngine(bus, gate, [SYMBOL], clock=clock, journal=journal).run())
             else:
                 intake = AnsweringIntake(instrument=INSTRUMENT, config=ExecutionConfig())
-                await until_stopped(RouterService(bus, intake, journal, tape, kill, clock).run())
+                router = RouterService(bus, intake, journal, tape, kill, clock, patience=SILENCE)
+                await until_stopped(router.run())
 
 
 @asynccontextmanager

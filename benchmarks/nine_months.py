@@ -2,7 +2,8 @@
 
     python benchmarks/nine_months.py [--data-dir DIR] [--repeats N]
 
-Engine time is the backtest alone (bars, venue and settings ready), the median of several runs. Wall time is the whole
+Engine time is the backtest alone (bars, venue and settings ready), the median of several runs; reports and fills are
+columns then, and objects as soon as somebody reads them. Wall time is the whole
 command in a fresh process, from the shell's point of view, with warm files; peak memory is that process's. One numpy
 pass is the sum of the five columns: what merely touching the data costs.
 """
@@ -58,10 +59,12 @@ def measured(data_dir: Path, output_dir: Path, repeats: int) -> list[Figure]:
 
     ensure_sample(data_dir)
     engine_s: list[float] = []
+    read_s: list[float] = []
     for _ in range(repeats + 1):  # the first one warms up
         session = prepared(data_dir)
         seconds, result = timed(partial(play, session))
         engine_s.append(seconds)
+        read_s.append(timed(lambda one=result: (list(one.reports), list(one.fills)))[0])  # type: ignore[misc]
     engine = statistics.median(engine_s[1:])
     bars, parents, fills = len(session.bars), len(result.reports), len(result.fills)
     columns = [getattr(session.bars, name) for name in ("open", "high", "low", "close", "volume")]
@@ -73,12 +76,13 @@ def measured(data_dir: Path, output_dir: Path, repeats: int) -> list[Figure]:
         Figure("bars", f"{bars:,}"),
         Figure("parents", f"{parents:,}", "at least 300"),
         Figure("fills", f"{fills:,}"),
-        Figure("engine time", f"{engine:.3f} s", "at most 0.5 s"),
+        Figure("engine time", f"{engine:.3f} s", "at most 0.1 s"),
         Figure("  per parent", f"{1e3 * engine / parents:.2f} ms"),
         Figure("  per bar", f"{1e9 * engine / bars:,.0f} ns"),
+        Figure("reports and fills as objects", f"{statistics.median(read_s[1:]):.3f} s"),
         Figure("one numpy pass over five columns", f"{1e3 * one_pass:.3f} ms"),
         Figure("engine / numpy pass", f"{engine / one_pass:,.0f} x"),
-        Figure("command wall time", f"{wall:.2f} s", "at most 3 s"),
+        Figure("command wall time", f"{wall:.2f} s", "at most 1.5 s"),
         Figure("peak memory of the command", f"{peak:,.0f} MB", "at most 400 MB"),
     ]
 

@@ -24,7 +24,7 @@ class _Account:
 
     def __init__(self, intent: OrderIntent) -> None:
         self.intent = intent
-        self.fills: list[FillEvent] = []
+        self.fills: tuple[FillEvent, ...] = ()
         self.closed: OrderClosed | None = None
 
     def seen(self) -> VenueOrder:
@@ -39,7 +39,7 @@ class _Account:
             status,
             self.intent.qty,
             filled,
-            tuple(self.fills),
+            self.fills,
             None if self.closed is None else self.closed.reason,
         )
 
@@ -93,7 +93,7 @@ class PaperVenue:
         news: list[VenueNews] = []
         for event in events:
             if isinstance(event, FillEvent):
-                self._orders[event.order_id].fills.append(event)
+                self._orders[event.order_id].fills += (event,)
             else:
                 self._close(event)
             news.append(event)
@@ -144,8 +144,7 @@ class PaperVenue:
             self._note = noted
 
     def _written(self, intent: OrderIntent | None, now_ns: int) -> None:
-        wanted = None if intent is None else intent.to_dict()
-        self._note({"t": now_ns, "until": self._until_ns, "batches": self._batches, "intent": wanted})
+        self._note({"t": now_ns, "until": self._until_ns, "batches": self._batches, "intent": intent})
 
     def _close(self, closed: OrderClosed) -> None:
         self._orders[closed.intent_id].closed = closed

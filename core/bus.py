@@ -23,7 +23,7 @@ import asyncio
 import itertools
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from core import codec
 from core.bus_groups import Consumer, DeadLetter, Delivery, wait_s
@@ -47,11 +47,23 @@ class BusProto(Protocol):
         ...
 
 
+class Said(NamedTuple):
+    """A message for a bus; the same id is the same message. `message_id` None: it is to be heard again."""
+
+    topic: str
+    payload: dict[str, Any]
+    message_id: str | None = None
+
+
 class GroupBus(BusProto, Protocol):
     """A bus with groups: `core/bus_groups.py`."""
 
     async def publish_json(self, topic: str, payload: dict[str, Any], *, message_id: str | None = None) -> None:
         """Publish; once, however often it is called with one `message_id` (after a crash, an outbox repeats itself)."""
+        ...
+
+    async def publish_all(self, messages: Sequence[Said]) -> None:
+        """Several, in this order, without waiting for the answer to one before the next one is sent."""
         ...
 
     def consume(self, group: str, *topics: str, consumer: str | None = None) -> Consumer:
@@ -163,6 +175,11 @@ class InMemoryBus:
         for front in crowded:
             if await front.wait_until_room(self._patience_s) and self._on_stuck:
                 self._on_stuck(front.topics, len(front))
+
+    async def publish_all(self, messages: Sequence[Said]) -> None:
+        """One after the other, as `publish_json` does."""
+        for one in messages:
+            await self.publish_json(one.topic, one.payload, message_id=one.message_id)
 
     def subscribe(self, topic: str) -> Subscription[dict[str, Any]]:
         """The messages of a topic from now on. Raises RuntimeError on a closed bus."""

@@ -69,11 +69,21 @@ class Consumer(Protocol):
     async def __aexit__(self, *_exc: object) -> None: ...
 
 
-async def work(consumer: Consumer, handle: Callable[[Delivery], Awaitable[object]]) -> None:
-    """Handle messages until the bus is closed. What a handler raises is the reason to try again."""
+async def work(
+    consumer: Consumer,
+    handle: Callable[[Delivery], Awaitable[object]],
+    *,
+    ends: type[Exception] | tuple[type[Exception], ...] = (),
+) -> None:
+    """Handle messages until the bus is closed. What a handler raises is the reason to try again.
+
+    Raises what is one of `ends`: whoever takes over gets the message again, however often it has been given out.
+    """
     async for delivery in consumer:
         try:
             await handle(delivery)
+        except ends:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, its message is not lost and has a reason
             await consumer.failed(delivery, f"{type(error).__name__}: {error}")
         else:

@@ -25,12 +25,12 @@ import asyncio
 import itertools
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Self
 from zlib import crc32
 
 from core import codec
-from core.bus import OnDead, OnStuck, Subscription, encoded
+from core.bus import OnDead, OnStuck, Said, Subscription, encoded
 from core.bus_groups import DeadLetter, order_key
 from core.bus_inbox import Inbox
 from core.bus_redis_group import GroupSettings, RedisConsumer
@@ -132,23 +132,23 @@ class RedisStreamBus:
         A publisher that is cancelled while it waits may have published. Raises RuntimeError on a closed bus, TypeError
         for a payload that is not a dictionary of JSON values, BusError where the server refuses or stays away.
         """
+        await self.publish_all((Said(topic, payload, message_id),))
+
+    async def publish_all(self, messages: Sequence[Said]) -> None:
+        """Several in one packet, in this order, as `publish_json` does; it leaves before anything else happens here."""
         if self._closed:
-            raise RuntimeError(f"the bus is closed: nothing can be published to {topic}")
-        data = encoded(topic, payload)
-        stream = self._stream(topic, payload)
-        if message_id is not None:
-            known = f"{self._prefix}:id:{topic}:{message_id}"
-            answer = self._link.send("EVAL", PUBLISH_ONCE, 2, stream, known, self._remember_s, message_id, data)
-        else:
-            name = f"{self._name}-{next(self._numbers)}"
-            since = self._positions.get(stream, b"0-0")
-            answer = self._link.send(
-                "XADD", stream, "*", "id", name, "d", data, again=("EVAL", PUBLISH_AGAIN, 1, stream, since, name, data)
+            raise RuntimeError(
+                f"the bus is closed: nothing can be published to {messages[0].topic if messages else ''}"
             )
-        position = await self._answer(topic, answer)
-        if position is not None:
-            self._positions[stream] = position
-        await self._tend(topic, stream)
+        ready = [(one, encoded(one.topic, one.payload), self._stream(one.topic, one.payload)) for one in messages]
+        answers = [self._send(one, data, stream) for one, data, stream in ready]
+        self._link.flush()
+        for (one, _, stream), answer in zip(ready, answers, strict=True):
+            position = await self._answer(one.topic, answer)
+            if position is not None:
+                self._positions[stream] = position
+        for one, _, stream in ready:
+            await self._tend(one.topic, stream)
 
     def subscribe(self, topic: str) -> Subscription[dict[str, Any]]:
         """The messages of a topic from now on. Raises RuntimeError on a closed bus."""
@@ -210,6 +210,15 @@ class RedisStreamBus:
         await self.close()
 
     # ---- inside
+
+    def _send(self, one: Said, data: bytes, stream: str) -> asyncio.Future[Any]:
+        if one.message_id is not None:
+            known = f"{self._prefix}:id:{one.topic}:{one.message_id}"
+            return self._link.send("EVAL", PUBLISH_ONCE, 2, stream, known, self._remember_s, one.message_id, data)
+        name = f"{self._name}-{next(self._numbers)}"
+        since = self._positions.get(stream, b"0-0")
+        again = ("EVAL", PUBLISH_AGAIN, 1, stream, since, name, data)
+        return self._link.send("XADD", stream, "*", "id", name, "d", data, again=again)
 
     def _key(self, topic: str, partition: int) -> str:
         return f"{self._prefix}:s:{topic}:{partition}"

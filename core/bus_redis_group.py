@@ -3,6 +3,7 @@
 A stream is read by the one consumer of a group that holds its lease. Who takes over a lease first takes over what its
 predecessor had not finished (XAUTOCLAIM), in order, and only then reads what is new: that keeps the order of each key.
 How often a message was given out is counted by the server (XCLAIM), so that one that kills its consumers is found out.
+A message is finished by whoever has it: what a consumer that was replaced has done with it is of no use to its heir.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from core import codec
 from core.bus import OnDead
 from core.bus_groups import DeadLetter, Delivery, Lanes, Message, order_key, wait_s
 from core.bus_redis_link import Address, BlockingLink, BusError, Command, Link
-from core.bus_redis_scripts import GIVE_UP, LEASE, RELEASE
+from core.bus_redis_scripts import AGAIN, CLAIM, FINISH, GIVE_UP, LEASE, RELEASE
 
 PREFETCH: Final = 64  # messages at a consumer: what it may get again after a crash
 CLAIM_AT_ONCE: Final = 100
 LEASE_LOOKS: Final = 4  # in the time of a lease
 READS_ON_S: Final = 0.05  # an answer that was on its way
 GRACE_S: Final = 5.0
-TURNS: Final = 4  # of the event loop: a reader wakes, its handler sends, the sender writes
 LEAVE_S: Final = 1.0
 
 
@@ -109,7 +109,7 @@ class RedisConsumer:
     async def done(self, delivery: Delivery) -> None:
         message = delivery.message
         if message.held:
-            self._link.send("XACK", _share(message).stream, self.group, message.position)
+            self._link.later("EVAL", FINISH, 1, *self._place(message))
             self._finish(message)
 
     async def failed(self, delivery: Delivery, reason: str) -> None:
@@ -200,6 +200,9 @@ class RedisConsumer:
                 self._look_back = True
                 return
             self._hand_over(topic, surplus)
+        if not await self._gather_strays():
+            self._look_back = True
+            return
         self._look_at = asyncio.get_running_loop().time() + settings.lease_s / LEASE_LOOKS
 
     async def _hold(self, topic: str, mine: list[int], look_back: bool) -> bool:
@@ -218,13 +221,30 @@ class RedisConsumer:
             self._shares[stream] = share
         return True
 
+    async def _gather_strays(self) -> bool:
+        """A request to read that was held up on its way from who has been replaced was given what is ours."""
+        shares = list(self._shares.values())
+        if not shares:
+            return True
+        answers = await self._reader.ask(*(("XPENDING", one.stream, self.group) for one in shares), within_s=GRACE_S)
+        if answers is None:
+            return False
+        for share, answer in zip(shares, answers, strict=True):
+            who = () if isinstance(answer, Exception) else answer[3] or ()
+            if any(name.decode() != self.name for name, _ in who) and not await self._claim(share):
+                return False
+        return True
+
     async def _claim(self, share: _Share) -> bool:
         """What was given out before and is not finished is ours; False where the connection broke meanwhile."""
         start: bytes = b"0-0"
         positions: list[bytes] = []
         while True:
-            command = ("XAUTOCLAIM", share.stream, self.group, self.name, 0, start, "COUNT", CLAIM_AT_ONCE, "JUSTID")
-            answers = await self._reader.ask(command, within_s=GRACE_S)
+            _, leases = self._lease_keys(share.topic)
+            answers = await self._reader.ask(
+                ("EVAL", CLAIM, 2, share.stream, leases, self.group, self.name, share.number, start, CLAIM_AT_ONCE),
+                within_s=GRACE_S,
+            )
             if answers is None:
                 return False
             if isinstance(answers[0], Exception):
@@ -277,18 +297,21 @@ class RedisConsumer:
             "STREAMS",
             *places,
         )
-        answers = await self._reader.ask(read, within_s=wait_for_s + GRACE_S)
+        answers = await self._reader.ask(read, within_s=wait_for_s + GRACE_S, at_once=self._take_in)
         if answers is None or isinstance(answers[0], Exception):
             self._look_at, self._look_back = 0.0, True
             if answers is not None and not await self._refused(answers[0]):
                 raise BusError(f"group {self.group}: the server refuses: {answers[0]}")
             return
-        for name, entries in answers[0] or ():
+
+    def _take_in(self, answer: Any) -> None:
+        """What was read, before this consumer's own task wakes: then who waits for it goes first, and more is read."""
+        if isinstance(answer, Exception):
+            return
+        for name, entries in answer or ():
             share = self._shares[name.decode()]
             for position, fields in entries:
                 self._arrived(share, position, fields, attempt=1)
-        for _ in range(TURNS):  # who waits for these goes first, and what follows from them leaves: then more is read
-            await asyncio.sleep(0)
 
     async def _refused(self, error: Exception) -> bool:
         """Whether it can go on: the stream was removed by hand, or the server came back without it."""
@@ -308,35 +331,28 @@ class RedisConsumer:
     # ---- giving out
 
     async def _again(self, message: Message) -> bool:
-        """Counts one more delivery of a message that was given out before; False where it has been finished."""
-        stream = _share(message).stream
+        """Counts one more delivery; False where that is once too often, or another consumer has the message."""
         try:
-            claim = self._link.send("XCLAIM", stream, self.group, self.name, 0, message.position)
-            count = self._link.send("XPENDING", stream, self.group, message.position, message.position, 1)
-            await claim
-            pending = await count
+            message.attempt = await self._link.send("EVAL", AGAIN, 1, *self._place(message))
         except BaseException:
             self._lanes.again(message)
             raise
-        if not pending:
+        if message.attempt == 0:
             self._finish(message)
             return False
-        message.attempt = pending[0][3]
         if message.attempt > self._settings.deliveries:
             await self._give_up(message, "it was given out so often and never finished", message.attempt - 1)
             return False
         return True
 
     async def _give_up(self, message: Message, reason: str, attempts: int) -> None:
-        share = _share(message)
         payload = codec.from_json(message.payload)
         letter = DeadLetter(message.topic, self.group, message.message_id, payload, reason, attempts)
         dead = f"{self._settings.prefix}:dead:{message.topic}"
-        await self._link.send(
-            "EVAL", GIVE_UP, 2, share.stream, dead, self.group, message.position, codec.to_json(letter)
-        )
+        stream, group, me, position = self._place(message)
+        given_up = await self._link.send("EVAL", GIVE_UP, 2, stream, dead, group, me, position, codec.to_json(letter))
         self._finish(message)
-        if self._settings.on_dead:
+        if given_up and self._settings.on_dead:
             self._settings.on_dead(letter)
 
     def _try_again(self, message: Message) -> None:
@@ -349,6 +365,10 @@ class RedisConsumer:
         self._lanes.done(message)
         self._ready.set()
         self._room.set()
+
+    def _place(self, message: Message) -> tuple[str, str, str, bytes]:
+        """Which message it is, and who has it."""
+        return _share(message).stream, self.group, self.name, message.position
 
     # ---- leases
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -21,14 +21,19 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
 Command = tuple[str | bytes | int, ...]
+Hear = Callable[[Any], None]
 FIRST_WAIT_S: Final = 0.02
 LONGEST_WAIT_S: Final = 1.0
 SCHEMES: Final = ("redis://", "rediss://", "unix://")
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 10.0
 LEAVE_S: Final = 1.0
+NOT_NOW: Final = (
+    "LOADING ",
+    "ERR max number of clients",
+)  # of a server that reads its files after a restart, or is full
 FLUSH_LOOK_S: Final = 0.002
-AT_ONCE: Final = 512  # commands in one packet
+LATER_S: Final = 0.02  # what nobody waits for waits so long for a packet to leave with
 
 
 class BusError(FillwrightError):
@@ -41,6 +46,7 @@ class Address:
     def __init__(self, url: str) -> None:
         """Raises ConfigError for a URL that is none, or where the redis package is not installed."""
         try:
+            import hiredis  # noqa: F401 - used by each connection
             from redis.asyncio import ConnectionPool
         except ImportError:
             raise ConfigError("the Redis bus needs the package redis: pip install 'fillwright[redis]'") from None
@@ -80,13 +86,74 @@ def broken() -> tuple[type[BaseException], ...]:
     return RedisConnectionError, RedisTimeoutError, OSError, EOFError, TimeoutError
 
 
+def _nobody(*_said: Any) -> None:
+    """Hears nothing."""
+
+
+class Wire(asyncio.Protocol):
+    """One connection, that redis-py has made: packets leave at once, each answer goes to `hear` the moment it is here.
+
+    A refusal is an answer: redis' ResponseError. redis-py reads through a stream and a task, which are two more turns
+    of the event loop for each answer, and packs commands in Python: together more than the server takes.
+    """
+
+    def __init__(self, connection: AbstractConnection, hear: Hear, lost: Callable[[], None]) -> None:
+        """`hear` gets each answer, `lost` is called once when the connection is gone, unless it was dropped."""
+        from hiredis import HiredisError, Reader, pack_command
+        from redis.exceptions import ResponseError
+
+        self._connection = connection
+        self._hear = hear
+        self._lost = lost
+        self._answers = Reader(replyError=ResponseError)
+        self._no_answers = HiredisError
+        self._pack: Callable[[Any], bytes] = pack_command
+        writer = connection._writer  # redis-py has no other way to its transport
+        assert writer is not None
+        self._transport = writer.transport
+        self._stream = self._transport.get_protocol()
+        self._transport.set_protocol(self)
+        if self._transport.is_closing():  # its end was heard by redis-py
+            asyncio.get_running_loop().call_soon(self._end)
+
+    def send(self, commands: Iterable[Command]) -> None:
+        """In one packet."""
+        self._transport.write(b"".join([self._pack(command) for command in commands]))
+
+    async def drop(self, *, patience_s: float = 0.0) -> None:
+        """Ends it, and nobody hears of it any more; with patience, what was sent may still leave."""
+        self._hear, self._lost = _nobody, _nobody
+        with suppress(*broken()):
+            async with asyncio.timeout(patience_s or None):
+                await self._connection.disconnect(nowait=not patience_s)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._answers.feed(data)
+            while (answer := self._answers.gets()) is not False:
+                if isinstance(answer, Exception) and str(answer).startswith(NOT_NOW):
+                    self._hear = _nobody  # nothing has been done: all of it is asked again on the next connection
+                    self._transport.abort()
+                    return
+                self._hear(answer)
+        except self._no_answers:  # this is no Redis server, or not any more
+            self._transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._stream.connection_lost(error)  # redis-py waits for it when it closes
+        self._end()
+
+    def _end(self) -> None:
+        self._lost()
+
+
 class _Request:
     __slots__ = ("again", "answer", "command")
 
-    def __init__(self, command: Command, again: Command | None, answer: asyncio.Future[Any]) -> None:
+    def __init__(self, command: Command, again: Command | None, answer: asyncio.Future[Any] | None) -> None:
         self.command = command
         self.again = again
-        self.answer = answer
+        self.answer = answer  # None: nobody waits for it
 
 
 class Link:
@@ -98,37 +165,59 @@ class Link:
         self._outage_s = outage_s
         self._queue: deque[_Request] = deque()
         self._on_its_way: deque[_Request] = deque()
-        self._has_work = asyncio.Event()
+        self._wire: Wire | None = None
+        self._soon: asyncio.Handle | None = None  # when the queue leaves
+        self._hurry = False  # it leaves in the next turn
+        self._broken = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._closed = False
-        self._connected = False
         self.reconnects = 0
 
     async def open(self) -> None:
         """Connects. Raises BusError where that cannot be done now."""
-        connection = self._address.connection()
-        await connect(connection, self._address)
-        self._running = asyncio.create_task(self._run(connection))
+        wire = await connect(self._address, self._hear, self._broken.set)
+        self._running = asyncio.create_task(self._run(wire))
 
     def send(self, *command: str | bytes | int, again: Command | None = None) -> asyncio.Future[Any]:
-        """The answer to come. `again` is what to send where nobody knows whether `command` has arrived.
+        """The answer to come. What is sent in one turn of the event loop leaves in one packet, after it or by `flush`.
 
-        The future raises redis' ResponseError where the server refuses the command, BusError where it stays away.
+        `again` is what to send where nobody knows whether `command` has arrived. The future raises redis'
+        ResponseError where the server refuses the command, BusError where it stays away.
         """
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
         if self._closed:
-            answer.set_exception(BusError(f"{self._address.shown}: the bus is closed"))
-        else:
-            self._queue.append(_Request(command, again, answer))
-            self._has_work.set()
-        answer.add_done_callback(_heard)
+            _fail(answer, BusError(f"{self._address.shown}: the bus is closed"))
+            return answer
+        self._queue.append(_Request(command, again, answer))
+        if not self._hurry:
+            self._forget_soon()
+            self._soon, self._hurry = loop.call_soon(self.flush), True
         return answer
+
+    def later(self, *command: str | bytes | int) -> None:
+        """Leaves with the next packet, soon at the latest; nobody waits for its answer, and twice does no harm."""
+        if self._closed:
+            return
+        self._queue.append(_Request(command, None, None))
+        if self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(LATER_S, self.flush)
+
+    def flush(self) -> None:
+        """What waits in the queue leaves now."""
+        self._forget_soon()
+        if self._wire is None or not self._queue:
+            return
+        batch, self._queue = self._queue, deque()
+        self._on_its_way.extend(batch)
+        self._wire.send([one.command for one in batch])
 
     async def close(self) -> None:
         """Ends the connection once everything has its answer, or after a second; the rest never gets one."""
         self._closed = True
+        self.flush()
         deadline = asyncio.get_running_loop().time() + LEAVE_S
-        while self._connected and (self._queue or self._on_its_way) and asyncio.get_running_loop().time() < deadline:
+        while self._wire and self._on_its_way and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(FLUSH_LOOK_S)
         if self._running is not None:
             self._running.cancel()
@@ -136,89 +225,71 @@ class Link:
                 await self._running
         self._give_up("the bus is closed")
 
-    async def _run(self, connection: AbstractConnection) -> None:
+    async def _run(self, wire: Wire) -> None:
         try:
             while True:
-                reading = asyncio.create_task(self._read(connection))
-                writing = asyncio.create_task(self._write(connection))
-                self._connected = True
+                self._wire = wire
+                self.flush()
                 try:
-                    await self._until_broken(reading, writing)
+                    await self._until_broken()
                 finally:
-                    self._connected = False
-                    for task in (reading, writing):
-                        task.cancel()
-                    await asyncio.gather(reading, writing, return_exceptions=True)
-                await drop(connection)
+                    self._wire = None
+                await wire.drop()
+                self._broken.clear()
                 self._queue.extendleft(
                     _Request(one.again or one.command, one.again, one.answer) for one in reversed(self._on_its_way)
                 )
                 self._on_its_way.clear()
-                self._has_work.set()
-                connection = await self._again()
+                wire = await self._again()
                 self.reconnects += 1
         finally:
-            await drop(connection, patience_s=LEAVE_S)
+            self._forget_soon()
+            await wire.drop(patience_s=LEAVE_S)
 
-    async def _until_broken(self, *tasks: asyncio.Task[None]) -> None:
-        """Until a task ends, or a command has had no answer for so long that there will be none."""
+    async def _until_broken(self) -> None:
+        """Until it is lost, or a command has had no answer for so long that there will be none."""
         oldest: _Request | None = None
-        while not (await asyncio.wait(tasks, timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED))[0]:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ANSWER_S):
+                    await self._broken.wait()
+                    return
             before, oldest = oldest, next(iter(self._on_its_way), None)
             if oldest is not None and oldest is before:
                 return
 
-    async def _again(self) -> AbstractConnection:
+    async def _again(self) -> Wire:
         """A new connection, however long that takes; who has waited for too long meanwhile is told."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._outage_s
         wait_s = FIRST_WAIT_S
         while True:
-            connection = self._address.connection()
             try:
-                await connect(connection, self._address)
+                return await connect(self._address, self._hear, self._broken.set)
             except BusError as error:
                 if loop.time() >= deadline:
                     self._give_up(f"no answer for {self._outage_s:g} s: {error}")
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-            else:
-                return connection
 
-    async def _write(self, connection: AbstractConnection) -> None:
-        with suppress(*broken()):
-            while True:
-                await self._has_work.wait()
-                self._has_work.clear()
-                while self._queue:
-                    batch = [self._queue.popleft() for _ in range(min(len(self._queue), AT_ONCE))]
-                    self._on_its_way.extend(batch)
-                    packed = connection.pack_commands([one.command for one in batch])
-                    await connection.send_packed_command(packed, check_health=False)
+    def _hear(self, said: Any) -> None:
+        answer = self._on_its_way.popleft().answer
+        if answer is None or answer.done():
+            return
+        if isinstance(said, Exception):
+            _fail(answer, said)
+        else:
+            answer.set_result(said)
 
-    async def _read(self, connection: AbstractConnection) -> None:
-        from redis.exceptions import ResponseError
-
-        with suppress(*broken()):
-            while True:
-                refused: ResponseError | None = None
-                answer = None
-                try:
-                    answer = await connection.read_response(disconnect_on_error=False)
-                except ResponseError as error:
-                    refused = error
-                request = self._on_its_way.popleft()
-                if request.answer.done():
-                    continue
-                if refused is not None:
-                    request.answer.set_exception(refused)
-                else:
-                    request.answer.set_result(answer)
+    def _forget_soon(self) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
+        self._soon, self._hurry = None, False
 
     def _give_up(self, reason: str) -> None:
         for request in (*self._on_its_way, *self._queue):
-            if not request.answer.done():
-                request.answer.set_exception(BusError(f"{self._address.shown}: {reason}"))
+            if request.answer is not None and not request.answer.done():
+                _fail(request.answer, BusError(f"{self._address.shown}: {reason}"))
         self._on_its_way.clear()
         self._queue.clear()
 
@@ -229,21 +300,28 @@ class BlockingLink:
     def __init__(self, address: Address, outage_s: float) -> None:
         self._address = address
         self._outage_s = outage_s
-        self._connection: AbstractConnection | None = None
+        self._wire: Wire | None = None
+        self._answers: list[Any] = []
+        self._expected = 0
+        self._complete: asyncio.Future[None] | None = None
+        self._at_once: Hear = _nobody
         self._away_since: float | None = None
         self._wait_s = FIRST_WAIT_S
 
-    async def ask(self, *commands: Command, within_s: float) -> list[Any] | None:
+    async def ask(self, *commands: Command, within_s: float, at_once: Hear = _nobody) -> list[Any] | None:
         """The answers, with refusals as exceptions among them; None where the connection broke: look anew, ask again.
 
-        Raises BusError once the server has been away for `outage_s`.
+        at_once: gets the last answer the moment it is here, before anything else happens in this process. Raises what
+        it raises, and BusError once the server has been away for `outage_s`.
         """
         try:
-            if self._connection is None:
-                connection = self._address.connection()
-                await connect(connection, self._address)
-                self._connection = connection
-            answers = await _exchange(self._connection, commands, within_s)
+            if self._wire is None:
+                self._wire = await connect(self._address, self._hear, self._lost)
+            self._answers, self._expected, self._at_once = [], len(commands), at_once
+            self._complete = asyncio.get_running_loop().create_future()
+            self._wire.send(commands)
+            async with asyncio.timeout(within_s):
+                await self._complete
         except BusError as error:
             await self._away(error)
             return None
@@ -254,12 +332,27 @@ class BlockingLink:
             await self.close()  # an answer may be on its way that nobody waits for
             raise
         self._away_since, self._wait_s = None, FIRST_WAIT_S
-        return answers
+        return self._answers
 
     async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await drop(connection, patience_s=LEAVE_S)
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.drop(patience_s=LEAVE_S)
+
+    def _hear(self, answer: Any) -> None:
+        self._answers.append(answer)
+        if len(self._answers) < self._expected or self._complete is None or self._complete.done():
+            return
+        try:
+            self._at_once(answer)
+        except Exception as error:  # noqa: BLE001 - whoever asked is told
+            self._complete.set_exception(error)
+        else:
+            self._complete.set_result(None)
+
+    def _lost(self) -> None:
+        if self._complete is not None and not self._complete.done():
+            self._complete.set_exception(ConnectionResetError("the server has closed the connection"))
 
     async def _away(self, error: BusError) -> None:
         now = asyncio.get_running_loop().time()
@@ -270,14 +363,16 @@ class BlockingLink:
         self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
 
 
-async def connect(connection: AbstractConnection, address: Address) -> None:
+async def connect(address: Address, hear: Hear, lost: Callable[[], None]) -> Wire:
     """Raises BusError with one line that says why not."""
     from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
+    connection = address.connection()
     try:
         await connection.connect()  # type: ignore[no-untyped-call]
     except (RedisError, OSError) as error:
-        await drop(connection)
+        with suppress(*broken()):
+            await connection.disconnect(nowait=True)
         said = " ".join(str(error).split())
         if isinstance(error.__cause__ or error, AuthenticationError | ResponseError):
             raise BusError(
@@ -286,30 +381,10 @@ async def connect(connection: AbstractConnection, address: Address) -> None:
         raise BusError(
             f"{address.shown}: no Redis server answers ({said}); start one, or correct the bus url"
         ) from error
+    return Wire(connection, hear, lost)
 
 
-async def drop(connection: AbstractConnection, *, patience_s: float = 0.0) -> None:
-    """Ends a connection; with patience, what was written may still leave."""
-    with suppress(*broken()):
-        async with asyncio.timeout(patience_s or None):
-            await connection.disconnect(nowait=not patience_s)
-
-
-async def _exchange(connection: AbstractConnection, commands: Sequence[Command], within_s: float) -> list[Any]:
-    from redis.exceptions import ResponseError
-
-    answers: list[Any] = []
-    async with asyncio.timeout(within_s):
-        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-        for _ in commands:
-            try:
-                answers.append(await connection.read_response(disconnect_on_error=False))
-            except ResponseError as error:
-                answers.append(error)
-    return answers
-
-
-def _heard(answer: asyncio.Future[Any]) -> None:
+def _fail(answer: asyncio.Future[Any], error: Exception) -> None:
     """Answers that nobody waits for are heard all the same, or the loop would complain."""
-    if not answer.cancelled():
-        answer.exception()
+    answer.set_exception(error)
+    answer.exception()

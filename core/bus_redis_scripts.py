@@ -104,8 +104,36 @@ if ARGV[2] == '1' then redis.call('ZREM', KEYS[1], ARGV[1]) end
 return 0
 """
 
-GIVE_UP: Final = """
--- A message to the dead letters, once. KEYS stream, dead letters; ARGV group, position, dead letter
-if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 1 then redis.call('XADD', KEYS[2], '*', 'd', ARGV[3]) end
+CLAIM: Final = """
+-- What others were given and have not finished is mine, as far as the lease is: who was held up and has been replaced
+-- must take nothing from its heir. KEYS stream, leases; ARGV group, me, partition, start, count
+local lease = redis.call('HGET', KEYS[2], ARGV[3])
+if not lease or string.match(lease, '^%d+ (.*)$') ~= ARGV[2] then return {'0-0', {}} end
+return redis.call('XAUTOCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[4], 'COUNT', ARGV[5], 'JUSTID')
+"""
+
+_MINE: Final = """
+-- KEYS stream; ARGV group, me, position. The server itself lets anybody finish and claim what another one has in hand.
+local mine = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2])[1]
+"""
+
+FINISH: Final = f"""{_MINE}
+if mine then redis.call('XACK', KEYS[1], ARGV[1], ARGV[3]) end
 return 0
+"""
+
+AGAIN: Final = f"""{_MINE}
+-- One delivery more of a message that I have; how many that makes, 0 where I have it no more
+if not mine then return 0 end
+redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[3], 'RETRYCOUNT', mine[4] + 1, 'JUSTID')
+return mine[4] + 1
+"""
+
+GIVE_UP: Final = f"""{_MINE}
+-- It goes to the dead letters; 0 where I have it no more. KEYS dead letters besides; ARGV dead letter besides
+if mine then
+  redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+  redis.call('XADD', KEYS[2], '*', 'd', ARGV[4])
+end
+return mine and 1 or 0
 """

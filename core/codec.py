@@ -53,6 +53,28 @@ def from_dict(kind: type[T], data: dict[str, Any]) -> T:
         raise ValueError(f"{kind.__name__}: {error}") from error
 
 
+@cache
+def _readers(kind: Any) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
+    """For JSON text: one that only looks whether all fields are known, and one that reads them."""
+    fields = [(field.name, msgspec.Raw, msgspec.Raw()) for field in dataclasses.fields(kind)]
+    shape = msgspec.defstruct(f"{kind.__name__}Shape", fields, forbid_unknown_fields=True)
+    return msgspec.json.Decoder(shape), msgspec.json.Decoder(kind)
+
+
+def read_json(kind: type[T], line: bytes | str) -> T:
+    """`from_dict(kind, from_json(line))`, in half the time: no dictionary is made on the way.
+
+    Raises ValueError as they do.
+    """
+    shape, reader = _readers(kind)  # type: ignore[arg-type]
+    try:
+        shape.decode(line)
+        contract: T = reader.decode(line)
+    except msgspec.DecodeError:
+        return from_dict(kind, from_json(line))
+    return contract
+
+
 def to_json(value: object) -> bytes:
     """Compact JSON with sorted keys in mappings; the same value gives the same bytes. NaN becomes null."""
     return _encoder.encode(value)

@@ -6,6 +6,7 @@ Quantities and prices are floats in the symbol's own units; every time is an int
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -39,6 +40,11 @@ class Contract:
     def from_dict(cls, data: dict[str, Any]) -> Self:
         return codec.from_dict(cls, data)
 
+    @classmethod
+    def from_json(cls, line: bytes | str) -> Self:
+        """What `from_dict` makes of a line of JSON, and refuses for the same reasons."""
+        return codec.read_json(cls, line)
+
     def _freeze_meta(self) -> None:
         meta = self.meta  # type: ignore[attr-defined]
         if type(meta) is not FrozenDict:
@@ -66,6 +72,24 @@ class OrderIntent(Contract):
     expires_ts_ns: int | None = None
 
     def __post_init__(self) -> None:
+        name, symbol, price = self.intent_id, self.symbol, self.limit_price
+        if not (  # the usual order passes all checks in one go; they are asked what is wrong with another one
+            self.action == "new"
+            and self.type in TYPES
+            and (price is None if self.type == "market" else price is not None and 0.0 < price < math.inf)
+            and 0.0 < self.qty < math.inf
+            and self.side in SIDES
+            and self.target_intent_id is None
+            and 0 <= self.ts_local_ns < math.inf
+            and name
+            and name == name.strip()
+            and symbol
+            and symbol == symbol.strip()
+        ):
+            self._check()
+        self._freeze_meta()
+
+    def _check(self) -> None:
         checks.named("intent_id", self.intent_id)
         checks.named("symbol", self.symbol)
         checks.not_negative("ts_local_ns", self.ts_local_ns)
@@ -82,7 +106,6 @@ class OrderIntent(Contract):
             raise ValueError(f"target_intent_id belongs to a cancel only, was {self.target_intent_id!r} on a new order")
         elif (self.type == "limit") != (self.limit_price is not None):
             raise ValueError(f"limit_price must be set for a limit order and only there, was {self.limit_price}")
-        self._freeze_meta()
 
 
 @dataclass(frozen=True, slots=True)

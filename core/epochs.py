@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from core import topics
-from core.bus import GroupBus
 from core.contracts import OrderIntent
 from core.errors import FillwrightError
+
+if TYPE_CHECKING:
+    from core.bus import GroupBus
 
 ROUTER: Final = "router"
 RISK: Final = "risk"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -10,6 +11,8 @@ from functools import lru_cache
 from core import checks
 
 MAX_LOTS = 10**11  # bound of every quantity in lots: products with 24 h of milliseconds stay below 2**63
+
+LEAST_WORTH = 1e-290  # of a lot, in money: below it floats lose digits
 
 
 def _grid(name: str, step: str) -> Fraction:
@@ -100,12 +103,15 @@ class Instrument:
     def min_lots(self, price: float) -> int:
         """The fewest lots that the venue takes as one order at this price (at least 1)."""
         checks.positive("price", price)
-        by_qty = 0 if not Decimal(self.min_qty) else -(-Fraction(Decimal(self.min_qty)) // self._lot)
+        by_qty = _least(self.min_qty, self._lot)
         if self.min_notional == 0:
             return max(1, by_qty)
-        worth = _exact(price) * self._lot * _exact(self.multiplier)
-        by_notional = -(-_exact(self.min_notional) // worth)
-        return max(1, by_qty, by_notional)
+        worth = price * self.qty(1) * self.multiplier
+        count = self.min_notional / worth if worth > LEAST_WORTH else math.inf
+        if _is_between(count):
+            return max(1, by_qty, math.ceil(count))
+        exactly = _exact(price) * self._lot * _exact(self.multiplier)
+        return max(1, by_qty, -(-_exact(self.min_notional) // exactly))
 
     def accepts(self, qty: float, price: float) -> bool:
         """Whether the venue takes an order of this size: at least `min_qty` and `min_notional`."""
@@ -117,6 +123,17 @@ class Instrument:
 
     def wire_price(self, ticks: int) -> str:
         return _decimal(ticks * self._tick)
+
+
+@lru_cache(maxsize=256)
+def _least(quantity: str, lot: Fraction) -> int:
+    """The fewest lots that hold a quantity."""
+    return -(-Fraction(Decimal(quantity)) // lot)
+
+
+def _is_between(count: float) -> bool:
+    """Whether a quotient is further from a whole number than its rounding errors are."""
+    return count < 1e12 and abs(count - round(count)) > 1e-9 * (1 + count)
 
 
 @lru_cache(maxsize=256)

@@ -3,12 +3,13 @@
 A journal is a folder of segments, NDJSON files named by the number of their first entry; `core/journal_lines.py` has
 the format of a line. An entry is a dictionary with `k`, its kind, and `t`, when it was written in nanoseconds; the
 kinds are their writer's, but for `snapshot`, which is known here: it holds all that the entries before it amount to,
-begins a segment, and recovery starts at the newest one.
+begins a segment, and recovery starts at the newest one. A contract in an entry is written as its dictionary.
 
 What holds, whatever happens:
 
 - Entries are numbered from 1 without gaps; a number is given once.
 - `append` hands the line to the operating system: it survives a killed process. After `sync` it survives a power cut.
+  Within `with journal.together()` both hold at the block's end, or at a `sync` in it, for all lines of the block.
 - A write or sync that fails ends the writing: every later append raises, as nobody knows what is on disk.
 - One writer at a time, by a lock that the operating system frees when its holder dies.
 - What a crash left half written at the end is cut off when the journal is opened to write, counted in `cut`, and kept
@@ -30,7 +31,6 @@ from core.journal_read import SNAPSHOT, SUFFIX, first_damage, first_numbers, sin
 
 Fsync = Literal["always", "on_sync", "never"]
 SEGMENT_BYTES: Final = 64 << 20
-_OURS: Final = ("n", "b")
 
 
 class JournalError(FillwrightError):
@@ -68,6 +68,9 @@ class Journal:
         self._ended: str | None = None
         self._file: AppendFile | None = None
         self._lock: Lock | None = None
+        self._next = self._first_unsynced = 1  # as long as it is not open
+        self._holds = False  # in a block of `together`
+        self._held: list[bytes] = []  # its numbered lines
         try:
             self._open()
         except OSError as error:
@@ -97,21 +100,33 @@ class Journal:
             self._refuse()
         line = line_of(self._body(entry))
         try:
-            if self._size >= self._segment_bytes:
+            if self._size >= self._segment_bytes and not self._held:
                 self._begin_segment()
-            assert self._file is not None
-            self._file.write(line)
-            self._size += len(line)
-            self._next += 1
-            if self._fsync == "always":
-                self._file.sync()
-                self._first_unsynced = self._next
+            if self._holds:
+                self._held.append(line)
+                self._next += 1
+            else:
+                self._write(line, 1)
         except OSError as error:
             self._fail("written", error)
         except BaseException:
             self._ended = "an append was interrupted"
             raise
         return self._next - 1
+
+    def together(self) -> _Together:
+        """A block whose lines are handed over in one write, and made durable at once where each append is.
+
+        For things of which nobody outside learns before the block is over. One block at a time, not one in another.
+        What was written in it is handed over however it ends: it has been acted on. Raises JournalError as `append`.
+        """
+        return _Together(self)
+
+    def hold(self, holds: bool) -> None:
+        """Begins or ends a block; `together` does both."""
+        self._holds = holds
+        if self._held and not holds:
+            self._hand_over()
 
     def snapshot(self, entry: Mapping[str, Any]) -> int:
         """Writes an entry of kind `snapshot` at the head of a new segment, durably; recovery needs nothing before."""
@@ -120,6 +135,7 @@ class Journal:
         if self._ended is not None:
             self._refuse()
         self._body(entry)  # what is not JSON is refused before a segment begins
+        self._hand_over()
         try:
             if self._size:
                 self._begin_segment()
@@ -136,6 +152,8 @@ class Journal:
         """Returns once all entries survive a power cut; at once with fsync="never". Raises JournalError."""
         if self._ended is not None:
             self._refuse()
+        if self._held:
+            self._hand_over()
         if self._fsync == "never" or self._first_unsynced == self._next:
             return
         try:
@@ -148,9 +166,24 @@ class Journal:
             raise
         self._first_unsynced = self._next
 
+    def _hand_over(self) -> None:
+        """What a block holds so far goes to the operating system. Raises JournalError where the disk refuses."""
+        if not self._held or self._ended is not None:
+            return
+        held, self._held = self._held, []
+        self._next -= len(held)
+        try:
+            self._write(b"".join(held), len(held))
+        except OSError as error:
+            self._fail("written", error)
+        except BaseException:
+            self._ended = "an append was interrupted"
+            raise
+
     def close(self) -> None:
         """Makes durable what is not, and frees the journal for another writer; after a failure it only frees it."""
         try:
+            self._hand_over()
             if self._ended is None and self._file is not None and self._first_unsynced < self._next:
                 self._file.sync()
         except OSError as error:
@@ -215,7 +248,8 @@ class Journal:
     # ---- writing
 
     def _body(self, entry: Mapping[str, Any]) -> bytes:
-        if type(entry.get("k")) is not str or type(entry.get("t")) is not int or not entry.keys().isdisjoint(_OURS):
+        get = entry.get
+        if type(get("k")) is not str or type(get("t")) is not int or "n" in entry or "b" in entry:  # those are ours
             raise ValueError(f"an entry has a word k, nanoseconds t, and neither n nor b, was {dict(entry)!r:.200}")
         try:
             data = codec.to_json(entry)
@@ -223,6 +257,16 @@ class Journal:
             raise TypeError(f"an entry of kind {entry['k']} must be JSON: {error}") from error
         batch = self._next if self._fsync == "never" else self._first_unsynced
         return b'{"n":%d,"b":%d,%b' % (self._next, batch, data[1:])
+
+    def _write(self, data: bytes, count: int) -> None:
+        """Lines of so many entries; they count once they are there."""
+        assert self._file is not None
+        self._file.write(data)
+        self._size += len(data)
+        self._next += count
+        if self._fsync == "always":
+            self._file.sync()
+            self._first_unsynced = self._next
 
     def _begin_segment(self) -> None:
         """What is in the old segment is durable before there is a new one: only the last one can be torn."""
@@ -249,6 +293,21 @@ class Journal:
         if self._lock is not None:
             lock, self._lock = self._lock, None
             lock.release()
+
+
+class _Together:
+    """The block of `Journal.together`."""
+
+    __slots__ = ("_journal",)
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def __enter__(self) -> None:
+        self._journal.hold(True)
+
+    def __exit__(self, *_: object) -> None:
+        self._journal.hold(False)
 
 
 def _said(error: OSError) -> str:

@@ -6,15 +6,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from core import ids, topics
-from core.bus import BusProto
 from core.chance import uniform
 from core.clock import Clock, WallClock
 from core.contracts import FillEvent, OrderIntent, sign
 from core.instrument import Instrument
-from execution.adapters import Listener, Signal, timer_of
 from execution.algorithm import Algorithm, Schedule, Terms
 from execution.children import Parent
 from execution.contracts import AlgoType, ExecutionAlgorithm, ExecutionReport, Label
@@ -24,6 +22,9 @@ from execution.parent import ParentOrder
 from execution.plan import Completion, Curve, Plan, View
 from execution.progress import END_OF_HORIZON
 from execution.tracking import Tracker
+
+if TYPE_CHECKING:
+    from core.bus import BusProto
 
 BUS_CLOSED: Final = "the bus was closed before the execution had ended"
 LATE_NS: Final = 5_000_000_000
@@ -237,6 +238,8 @@ class RuleExecutor(BaseExecutor):
 
         It listens from when it is awaited; as a task, from the task's first step.
         """
+        from execution.adapters import Listener, Signal, timer_of  # it needs asyncio, which no simulation does
+
         tracker = self.tracker(execution_id)
         machine = self._machines.get(execution_id)
         timer = timer_of(self.clock)

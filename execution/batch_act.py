@@ -10,7 +10,7 @@ from typing import Final
 
 from execution import iceberg, pov, rules, shortfall, twap, volume, vwap
 from execution.batch_market import FULL, LEFT, price_of, submit, withdraw
-from execution.batch_tables import NONE, Game, Order
+from execution.batch_tables import NONE, Game, Order, Player
 from execution.kernel import kernel
 from execution.parent import MOST_DOUBLINGS
 from execution.plan import NO_MARKET, NS_PER_MS, Completion, Style
@@ -30,6 +30,7 @@ STATES: Final = (
 )
 PENDING, WORKING, PAUSED, CROSSING, CLOSING, COMPLETED, CANCELLED, FAILED = range(len(STATES))
 NO_DATA, THIN = 1, 2  # what a paused parent waits for
+NOTHING, STRAYED, CROSSED, ALL = range(4)  # what a parent takes back
 
 
 @kernel
@@ -38,8 +39,8 @@ def is_playing(game: Game) -> bool:
 
 
 @kernel
-def due_of(game: Game) -> int:
-    """Lots due by now, by the parent's rule."""
+def due_of(game: Player) -> int:
+    """Lots due by the parent's rule, which depends on slices and on volume as a slice begins, and on nothing else."""
     rule, plan, curve, view = game.brief.rule, game.plan, game.curve, game.sight
     if rule == 0:
         return twap.due(plan, curve, view)
@@ -54,6 +55,7 @@ def due_of(game: Game) -> int:
 
 @kernel
 def act(game: Game) -> None:
+    """What to take back and what to send is said in one place each: every call more is a copy more of the code."""
     plan, seat = game.plan, game.seat
     look(game)
     if seat.filled >= plan.quantity and seat.reserved == 0:
@@ -67,75 +69,104 @@ def act(game: Game) -> None:
         work_on(game)
     if seat.state == WORKING and is_crossing_time(game):
         seat.state = CROSSING
-    if seat.state == WORKING:
-        work(game)
-    elif seat.state == CROSSING:
-        left = plan.quantity - game.sight.filled - game.sight.open_lots
-        cross(game, left if left >= plan.min_lots else 0)
-    elif seat.state == CLOSING:
-        pull(game)
+    if seat.state == WORKING and is_thin(game):
+        pause(game, THIN)
+    what = what_goes(game)
+    resting = 0 if what == NOTHING else pull(game, what)
+    left = 0
+    if seat.state == CLOSING:
         if seat.reserved == 0:
             end(game, seat.outcome)
+        return
+    if seat.state == CROSSING:
+        left = plan.quantity - game.sight.filled - game.sight.open_lots
+        if left < plan.min_lots:
+            return
+    elif seat.state != WORKING:
+        return
+    if resting == 0:
+        offer(game, left, what == CROSSED or plan.style == Style.MARKET)
 
 
 @kernel
-def look(game: Game) -> None:
+def what_goes(game: Game) -> int:
+    """Which of its orders the parent takes back before it sends more."""
+    plan, state = game.plan, game.seat.state
+    if state == CLOSING:
+        return ALL
+    if state == CROSSING:
+        return CROSSED
+    if state != WORKING or (plan.style != Style.PEG and plan.style != Style.REST_THEN_CROSS):
+        return NOTHING
+    if plan.display == 0 and plan.style == Style.REST_THEN_CROSS and is_crossing_in_slice(game):
+        return CROSSED
+    return STRAYED
+
+
+@kernel
+def look(game: Player) -> None:
     """Brings the view up to date; a new slice begins with nothing sent."""
-    plan, seat, view, start_ns = game.plan, game.seat, game.sight, game.brief.start_ns
+    seat, view, start_ns = game.seat, game.sight, game.brief.start_ns
     view.now_ms = (seat.now_ns - start_ns) // NS_PER_MS
     view.filled = seat.filled
     view.open_lots = seat.reserved
     view.market_ms = (seat.market_ns - start_ns) // NS_PER_MS
-    begun = rules.intervals_begun(plan, game.curve, view.now_ms) - 1
-    if begun != seat.slice_idx:
-        seat.slice_idx = begun
-        if seat.tape_before < 0:
-            seat.tape_before = seat.tape
-        own = view.filled if plan.own_in_tape > 0 else 0
-        volume.begin_slice(plan, view, max(0, begun), max(0, seat.tape - seat.tape_before - own))
+    if view.now_ms >= seat.slice_ends_ms:
+        begin_slice(game)
 
 
 @kernel
-def work(game: Game) -> None:
-    plan = game.plan
-    if is_thin(game):
-        pause(game, THIN)
-    elif plan.display > 0:
-        show_clips(game)
-    elif plan.style == Style.REST_THEN_CROSS and is_crossing_in_slice(game):
-        cross(game, lots_due(game))
-    else:
-        follow(game)
-        lots = lots_due(game)
-        if lots > 0:
-            send(game, lots, plan.style == Style.MARKET, 0)
+def begin_slice(game: Player) -> None:
+    """A slice begins, or the first one is waited for: what holds for all of it is found out once."""
+    plan, curve, seat, view = game.plan, game.curve, game.seat, game.sight
+    begun = rules.intervals_begun(plan, curve, view.now_ms) - 1
+    seat.slice_ends_ms = rules.slice_start_ms(plan, curve, begun + 1)
+    if begun == seat.slice_idx:
+        return
+    seat.slice_idx = begun
+    if seat.tape_before < 0:
+        seat.tape_before = seat.tape
+    own = view.filled if plan.own_in_tape > 0 else 0
+    volume.begin_slice(plan, view, max(0, begun), max(0, seat.tape - seat.tape_before - own))
+    seat.due = due_of(game)
+    if plan.style == Style.REST_THEN_CROSS:
+        seat.cross_ms = rules.cross_start_ms(plan, curve, min(begun, plan.slices - 1))
 
 
 @kernel
-def lots_due(game: Game) -> int:
+def lots_due(game: Player) -> int:
     room = rules.slice_room(game.plan, game.curve, game.sight, game.seat.slice_idx)
-    return rules.child_lots(game.plan, due_of(game), room, game.sight)
+    return rules.child_lots(game.plan, game.seat.due, room, game.sight)
 
 
 @kernel
-def show_clips(game: Game) -> None:
-    """Shows clips on each price level, as far as what was shown there is known to be gone."""
+def offer(game: Game, left: int, marketable: bool) -> None:
+    """Sends what is left, or where 0 is said what is due: of a display, what each of its price levels has room for."""
     plan, seat = game.plan, game.seat
-    follow(game)
+    clips = left == 0 and plan.display > 0
     before = 0
-    for level in range(plan.levels):
-        display = game.curve.targets[level] - before
-        before = game.curve.targets[level]
-        shown = 0
-        row = seat.live_first
-        while row != NONE:
-            order = game.orders[row]
-            if order.level == level:
-                shown += reserved(order)
-            row = order.live_after
-        lots = rules.clip_lots(plan, display, shown, game.sight, draw_of(game, seat.children))
-        if lots > 0 and seat.state == WORKING and game.floor.full == 0:
-            send(game, lots, False, level)
+    for level in range(plan.levels if clips else 1):
+        lots = left
+        if clips:
+            lots = clip_due(game, level, game.curve.targets[level] - before)
+            before = game.curve.targets[level]
+        elif lots == 0:
+            lots = lots_due(game)
+        if lots > 0 and seat.waits == 0 and game.floor.full == 0:
+            send(game, lots, marketable and not clips, level)
+
+
+@kernel
+def clip_due(game: Game, level: int, display: int) -> int:
+    """What to show on a level besides what is not known to be gone."""
+    shown = 0
+    row = game.seat.live_first
+    while row != NONE:
+        order = game.orders[row]
+        if order.level == level:
+            shown += reserved(order)
+        row = order.live_after
+    return rules.clip_lots(game.plan, display, shown, game.sight, draw_of(game, game.seat.children))
 
 
 @kernel
@@ -150,44 +181,27 @@ def draw_of(game: Game, number: int) -> float:
 
 
 @kernel
-def follow(game: Game) -> None:
-    """Pulls resting children from which the touch has moved away; their lots come back once that is certain."""
-    plan, seat = game.plan, game.seat
-    if plan.style != Style.PEG and plan.style != Style.REST_THEN_CROSS:
-        return
-    row = seat.live_first
-    while row != NONE:
-        order = game.orders[row]
-        if order.marketable == 0:
-            ticks = rules.rest_ticks(plan, game.sight, order.level)
-            if rules.has_strayed(plan, order.limit_ticks, ticks):
-                cancel(game, row)
-        row = order.live_after
+def pull(game: Game, what: int) -> int:
+    """Asks for orders back, and counts those that rested: while there are any, the parent does not take.
 
-
-@kernel
-def cross(game: Game, lots: int) -> None:
-    """Pulls what rests or was left behind, and takes once nothing rests; what a pull frees comes with the answer."""
+    STRAYED: those from which the touch has moved away. CROSSED: what rests, or was left behind. Lots are free once that
+    is certain, so what a pull frees comes with the answer.
+    """
+    plan, view = game.plan, game.sight
     resting = 0
     row = game.seat.live_first
     while row != NONE:
         order = game.orders[row]
-        if order.marketable == 0:
-            resting += 1
-            cancel(game, row)
-        elif rules.is_behind(game.plan, game.sight, order.limit_ticks):
+        goes = what == ALL
+        if what == STRAYED and order.marketable == 0:
+            goes = rules.has_strayed(plan, order.limit_ticks, rules.rest_ticks(plan, view, order.level))
+        elif what == CROSSED:
+            resting += 1 - order.marketable
+            goes = order.marketable == 0 or rules.is_behind(plan, view, order.limit_ticks)
+        if goes:
             cancel(game, row)
         row = order.live_after
-    if lots > 0 and resting == 0:
-        send(game, lots, True, 0)
-
-
-@kernel
-def pull(game: Game) -> None:
-    row = game.seat.live_first
-    while row != NONE:
-        cancel(game, row)
-        row = game.orders[row].live_after
+    return resting
 
 
 @kernel
@@ -285,7 +299,7 @@ def cancel(game: Game, row: int) -> None:
 
 
 @kernel
-def pause(game: Game, reason: int) -> None:
+def pause(game: Player, reason: int) -> None:
     game.seat.waits = reason
     game.seat.state = PAUSED
     if reason == THIN:
@@ -295,52 +309,51 @@ def pause(game: Game, reason: int) -> None:
 
 
 @kernel
-def work_on(game: Game) -> None:
+def work_on(game: Player) -> None:
     game.seat.waits = 0
     game.seat.state = WORKING
 
 
 @kernel
-def close(game: Game, outcome: int) -> None:
+def close(game: Player, outcome: int) -> None:
     game.seat.outcome = outcome
     game.seat.waits = 0
     game.seat.state = CLOSING
 
 
 @kernel
-def end(game: Game, outcome: int) -> None:
+def end(game: Player, outcome: int) -> None:
     game.seat.state = outcome
     game.seat.waits = 0
     game.seat.ended_ns = game.seat.now_ns
 
 
 @kernel
-def is_crossing_time(game: Game) -> bool:
+def is_crossing_time(game: Player) -> bool:
     plan = game.plan
     begun: bool = game.sight.now_ms >= plan.horizon_ms - plan.completion_ms
     return plan.completion == Completion.COMPLETE and begun
 
 
 @kernel
-def is_crossing_in_slice(game: Game) -> bool:
-    index = min(game.seat.slice_idx, game.plan.slices - 1)
-    return game.sight.now_ms >= rules.cross_start_ms(game.plan, game.curve, index)  # type: ignore[no-any-return]
+def is_crossing_in_slice(game: Player) -> bool:
+    return game.sight.now_ms >= game.seat.cross_ms  # type: ignore[no-any-return]
 
 
 @kernel
-def is_thin(game: Game) -> bool:
+def is_thin(game: Player) -> bool:
     return volume.is_thin(game.plan, game.sight, game.seat.slice_idx)
 
 
 @kernel
-def end_ms(game: Game) -> int:
+def end_ms(game: Player) -> int:
     """The last moment at which anything of the parent may be in the market: `Plan.end_ms`."""
     plan = game.plan
     return plan.horizon_ms + (plan.extend_ms if plan.completion == Completion.EXTEND else 0)  # type: ignore[no-any-return]
 
 
 @kernel
-def at_ms(game: Game, ms: int) -> int:
+def at_ms(game: Player, ms: int) -> int:
     return game.brief.start_ns + ms * NS_PER_MS  # type: ignore[no-any-return]
 
 

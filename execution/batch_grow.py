@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +20,8 @@ from execution.plan import Plan, View
 _LEAST: Final = 16
 _PLAN: Final = attrgetter(*(f.name for f in fields(Plan)))
 _BRIEF: Final = attrgetter(*(f.name for f in fields(Brief)))
+_COLUMNS: Final = ("starts", "targets", "volume", "draws")
+_ENDS: Final = itemgetter(*([f.name for f in fields(Brief)].index(f"{name}_to") for name in _COLUMNS))
 
 
 def appended(tables: Tables, number: int, parent: ParentOrder, now_ns: int, seen_bar: int) -> Tables:
@@ -34,11 +36,11 @@ def appended(tables: Tables, number: int, parent: ParentOrder, now_ns: int, seen
             wakes=blank(Alarm, number + more) if number == 0 else np.concatenate((tables.wakes, blank(Alarm, more))),
         )
     plan, curve, algorithm = parent.plan, parent.curve, parent.algorithm
-    before = tables.briefs[number - 1] if number > 0 else None
+    ends = _ENDS(tables.briefs[number - 1].item()) if number > 0 else (0,) * len(_COLUMNS)
     extents: dict[str, int] = {}
-    columns = {"starts": curve.starts_ms, "targets": curve.targets, "volume": curve.volume}
-    for name, values in {**columns, "draws": draws_of(algorithm, plan)}.items():
-        used = 0 if before is None else int(before[f"{name}_to"])
+    for name, used, values in zip(
+        _COLUMNS, ends, (curve.starts_ms, curve.targets, curve.volume, draws_of(algorithm, plan)), strict=True
+    ):
         extents[f"{name}_from"], extents[f"{name}_to"] = used, used + len(values)
         if len(values) > 0:
             tables = _written_behind(tables, name, used, values)
@@ -62,9 +64,10 @@ def roomier(tables: Tables, *, double: bool = False) -> Tables:
     floor = tables.floors[0]
     need = ROOM * (2 + int(floor["seated"]))
     orders, fills = tables.orders, tables.fills
-    if double or floor["commands"] + need > len(orders) or floor["fills"] + need > len(fills):
-        size = max(len(orders), need)
-        tables = tables._replace(orders=_longer(orders, size), fills=_longer(fills, size))
+    commands, filled = int(floor["commands"]), int(floor["fills"])
+    if double or commands + need > len(orders) or filled + need > len(fills):
+        size = len(orders) + max(len(orders), need)
+        tables = tables._replace(orders=_roomy(orders, commands, size), fills=_roomy(fills, filled, size))
     return tables
 
 
@@ -75,6 +78,13 @@ def _written_behind(tables: Tables, name: str, used: int, values: Sequence[float
         tables = tables._replace(**{name: column})
     column[used : used + len(values)] = values
     return tables
+
+
+def _roomy(log: NDArray[Any], used: int, size: int) -> NDArray[Any]:
+    """A log of that size with the rows used; whoever takes another fills it in."""
+    longer = np.empty(size, log.dtype)
+    longer[:used] = log[:used]
+    return longer
 
 
 def _longer(table: NDArray[Any], more: int) -> NDArray[Any]:

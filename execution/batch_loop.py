@@ -6,7 +6,6 @@ an order that it has taken back or that was refused. `execution.batch_desk` says
 
 from __future__ import annotations
 
-from execution import rules
 from execution.batch_act import (
     CLOSING,
     COMPLETED,
@@ -25,9 +24,11 @@ from execution.batch_act import (
     work_on,
 )
 from execution.batch_market import look_at, mid
-from execution.batch_tables import NEVER, NONE, Game
+from execution.batch_tables import NEVER, NONE, Game, Player
 from execution.kernel import kernel
 from execution.plan import Completion, Style
+
+BEGINS, WAKES, HEARS, SEES, LEAVES = range(5)  # what may happen to a parent
 
 
 @kernel
@@ -39,17 +40,40 @@ def listens(game: Game) -> bool:
 
 
 @kernel
-def wake(game: Game, now_ns: int, seen_bar: int) -> None:
-    show(game, seen_bar, now_ns)
-    settle_all(game, now_ns)
+def happen(game: Game, what: int, now_ns: int, seen_bar: int) -> None:
+    """What happens to a parent: first the newest market, if it has not seen it, and then what it is about.
+
+    It acts on both, one after the other, in one place.
+    """
+    seat = game.seat
+    if what == LEAVES:
+        leave(game, seen_bar)
+        return
+    if what == BEGINS:
+        seat.arrival = mid(game, seen_bar)
+    elif what == HEARS:
+        trade(game)
+    is_news = seat.seen_bar != seen_bar and is_playing(game)
+    if is_news:
+        see(game, seen_bar)
+    for about in range(0 if is_news else 1, 1 if what == SEES else 2):
+        seat.now_ns = max(seat.now_ns, now_ns)
+        if about == 1 and what == HEARS:
+            hear_fill(game)
+        settle(game)
+    if is_playing(game):
+        next_ns = next_wake(game)
+        if next_ns != NEVER:
+            seat.wants_ns = next_ns
+    elif seat.state >= COMPLETED and seat.end_bar < -1:
+        leave(game, seat.seen_bar)
+    seat.wants_all = 1 if listens(game) else 0
 
 
 @kernel
-def show(game: Game, seen_bar: int, now_ns: int) -> None:
-    """The newest market, to a parent that has not seen it."""
+def see(game: Game, seen_bar: int) -> None:
+    """The newest market."""
     seat, view = game.seat, game.sight
-    if seat.seen_bar == seen_bar or not is_playing(game):
-        return
     seat.seen_bar = seen_bar
     look_at(game, seen_bar)
     view.bid_ticks, view.ask_ticks = game.floor.bid, game.floor.ask
@@ -58,52 +82,47 @@ def show(game: Game, seen_bar: int, now_ns: int) -> None:
         seat.tape = max(seat.tape, game.bars[seen_bar].tape)
     if seat.waits == NO_DATA:
         work_on(game)
-    settle_all(game, now_ns)
 
 
 @kernel
-def hear_fill(game: Game, now_ns: int, seen_bar: int) -> None:
-    """The next fill that nobody has heard of yet, which is of this parent: booked by the account, and heard by it."""
-    seat, floor, place, side = game.seat, game.floor, game.place, game.plan.side
+def trade(game: Game) -> None:
+    """The next fill that nobody has heard of yet, which is of this parent: booked by the account."""
+    floor, place, side = game.floor, game.place, game.plan.side
     fill = game.fills[floor.heard]
-    order = game.orders[fill.row]
-    floor.heard += 1
     fill.commands = floor.commands
-    seat.last_fill = fill.bar
+    game.seat.last_fill = fill.bar
     floor.lots += side * fill.lots
     floor.to_trade -= side * fill.lots
     money = fill.lots * place.lot_above / place.lot_below * fill.price * place.multiplier
     fee_bps = place.maker_fee_bps if fill.maker > 0 else place.taker_fee_bps
     floor.cash += -side * money - money * fee_bps / 1e4
-    show(game, seen_bar, now_ns)
-    seat.now_ns = max(seat.now_ns, now_ns)
+
+
+@kernel
+def hear_fill(game: Game) -> None:
+    """The same fill, heard by the parent."""
+    seat, fill = game.seat, game.fills[game.floor.heard]
+    order = game.orders[fill.row]
+    game.floor.heard += 1
     before = reserved(order)
     order.filled += fill.lots
     seat.filled += fill.lots
     seat.refusals = 0
     free(game, fill.row, before)
-    settle_all(game, now_ns)
 
 
 @kernel
-def settle_all(game: Game, now_ns: int) -> None:
+def settle(game: Game) -> None:
     """What follows from an event: the parent acts, and hears the venue's answers, until there are none."""
-    seat = game.seat
-    seat.now_ns = max(seat.now_ns, now_ns)
-    if is_playing(game):
-        act(game)
-    while seat.answer_first != NONE:
-        row = seat.answer_first
-        seat.answer_first = game.orders[row].answer_after
-        hear_closed(game, row)
+    seat, going = game.seat, True
+    while going:
         if is_playing(game):
             act(game)
-    if is_playing(game):
-        next_ns = next_wake(game)
-        if next_ns != NEVER:
-            seat.wants_ns = next_ns
-    elif seat.state >= COMPLETED and seat.end_bar < -1:
-        leave(game, seat.seen_bar)
+        row = seat.answer_first
+        going = row != NONE
+        if going:
+            seat.answer_first = game.orders[row].answer_after
+            hear_closed(game, row)
 
 
 @kernel
@@ -153,14 +172,14 @@ def free(game: Game, row: int, before: int) -> None:
 
 
 @kernel
-def next_wake(game: Game) -> int:
+def next_wake(game: Player) -> int:
     """The earliest moment at which time alone would change something; NEVER where none does."""
-    plan, curve, seat = game.plan, game.curve, game.seat
+    plan, seat = game.plan, game.seat
     best = sooner(NEVER, at_ms(game, end_ms(game)), seat.now_ns)
     if seat.state == PENDING or seat.state == WORKING or seat.waits == THIN:
-        best = sooner(best, at_ms(game, rules.slice_start_ms(plan, curve, seat.slice_idx + 1)), seat.now_ns)
+        best = sooner(best, at_ms(game, seat.slice_ends_ms), seat.now_ns)
         if plan.style == Style.REST_THEN_CROSS and 0 <= seat.slice_idx < plan.slices:
-            best = sooner(best, at_ms(game, rules.cross_start_ms(plan, curve, seat.slice_idx)), seat.now_ns)
+            best = sooner(best, at_ms(game, seat.cross_ms), seat.now_ns)
         if plan.completion == Completion.COMPLETE:
             best = sooner(best, at_ms(game, plan.horizon_ms - plan.completion_ms), seat.now_ns)
     if seat.state != PENDING:

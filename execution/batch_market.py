@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from execution.batch_memory import charge, displacement, remember
-from execution.batch_tables import NONE, Game, Order
+from execution.batch_tables import NONE, Order, Traded
 from execution.fills import is_within, maker_price, maker_share, quoted_ticks, takes, volume_budget
 from execution.kernel import kernel
 
@@ -21,18 +21,18 @@ LEFT: Final = 2  # to the machine: more than the loop has tables for
 
 
 @kernel
-def price_of(game: Game, ticks: int) -> float:
+def price_of(game: Traded, ticks: int) -> float:
     return ticks * game.place.tick_above / game.place.tick_below  # type: ignore[no-any-return]
 
 
 @kernel
-def mid(game: Game, k: int) -> float:
+def mid(game: Traded, k: int) -> float:
     undisturbed = game.bars[k].close if k >= 0 else game.bars[0].open
-    return undisturbed * (1 + displacement(game, k + 1))  # type: ignore[no-any-return]
+    return undisturbed * (1 + displacement(game.depth, game.memory, game.bars, k + 1))  # type: ignore[no-any-return]
 
 
 @kernel
-def look_at(game: Game, k: int) -> None:
+def look_at(game: Traded, k: int) -> None:
     """Bid and ask in ticks at the close of bar k, the last one known; for k = -1 at the first open."""
     floor = game.floor
     if floor.quoted != k:
@@ -44,7 +44,7 @@ def look_at(game: Game, k: int) -> None:
 
 
 @kernel
-def submit(game: Game, row: int, now_ns: int) -> bool:
+def submit(game: Traded, row: int, now_ns: int) -> bool:
     """Takes an order into the market; False where the venue's minima reject it."""
     place, order = game.place, game.orders[row]
     order.first_bar = first_open(game, now_ns)
@@ -72,7 +72,7 @@ def is_better(one: Order, two: Order) -> bool:
 
 
 @kernel
-def join(game: Game, side: int, before: int, after: int) -> None:
+def join(game: Traded, side: int, before: int, after: int) -> None:
     """Two orders of a side are neighbours from now on, the better one first; NONE: the other is at the end."""
     floor = game.floor
     if before != NONE:
@@ -90,7 +90,7 @@ def join(game: Game, side: int, before: int, after: int) -> None:
 
 
 @kernel
-def part(game: Game, row: int) -> None:
+def part(game: Traded, row: int) -> None:
     """Takes an order out of its list."""
     order = game.orders[row]
     join(game, order.side, order.book_before, order.book_after)
@@ -98,7 +98,7 @@ def part(game: Game, row: int) -> None:
 
 
 @kernel
-def withdraw(game: Game, row: int) -> bool:
+def withdraw(game: Traded, row: int) -> bool:
     """Takes an order out of the market; False where it is not there any more."""
     order = game.orders[row]
     if order.left == 0:
@@ -109,7 +109,7 @@ def withdraw(game: Game, row: int) -> bool:
 
 
 @kernel
-def ahead(game: Game, buy: int, sell: int, price: float) -> int:
+def ahead(game: Traded, buy: int, sell: int, price: float) -> int:
     """Of the next buy and the next sell the one that gives more over this price; NONE: there is no such order."""
     if sell == NONE:
         return buy
@@ -132,13 +132,13 @@ def ahead(game: Game, buy: int, sell: int, price: float) -> int:
 
 
 @kernel
-def open_bar(game: Game, k: int) -> None:
+def open_bar(game: Traded, k: int) -> None:
     """The open of bar k: takers trade, all of a side at one price."""
     depth, floor, bar, place = game.depth, game.floor, game.bars[k], game.place
     depth.net = 0
-    depth.left = volume_budget(bar.volume, place.max_participation, place.lot)
+    depth.left = bar.budget
     first = floor.fills
-    base = bar.open * (1 + displacement(game, k))
+    base = bar.open * (1 + displacement(game.depth, game.memory, game.bars, k))
     buy, sell = floor.best_buy, floor.best_sell
     while buy != NONE or sell != NONE:
         row = ahead(game, buy, sell, base)
@@ -165,10 +165,10 @@ def open_bar(game: Game, k: int) -> None:
 
 
 @kernel
-def close_bar(game: Game, k: int) -> None:
+def close_bar(game: Traded, k: int) -> None:
     """The rest of bar k: resting orders trade, and what we did moves the price."""
     depth, floor, bar, place = game.depth, game.floor, game.bars[k], game.place
-    shift = 1 + displacement(game, k)
+    shift = 1 + displacement(game.depth, game.memory, game.bars, k)
     open_price, high, low = bar.open * shift, bar.high * shift, bar.low * shift
     to_buy, to_sell = depth.left, depth.left  # what traded beyond a limit is there once for all
     buy, sell = floor.best_buy, floor.best_sell
@@ -206,7 +206,7 @@ def close_bar(game: Game, k: int) -> None:
 
 
 @kernel
-def trade(game: Game, row: int, k: int, lots: int, ts_ns: int, maker: int) -> None:
+def trade(game: Traded, row: int, k: int, lots: int, ts_ns: int, maker: int) -> None:
     """Lots change hands, at a price that is still to be told; the parent has not heard of it yet."""
     depth, floor, order = game.depth, game.floor, game.orders[row]
     if floor.fills >= len(game.fills):
@@ -230,7 +230,7 @@ def trade(game: Game, row: int, k: int, lots: int, ts_ns: int, maker: int) -> No
 
 
 @kernel
-def settle_trade(game: Game, at: int) -> None:
+def settle_trade(game: Traded, at: int) -> None:
     """A trade has its price; an order that is filled leaves the market."""
     fill = game.fills[at]
     if fill.price <= 0:  # nobody trades there: the machine says what is wrong
@@ -240,7 +240,7 @@ def settle_trade(game: Game, at: int) -> None:
 
 
 @kernel
-def within_limit(game: Game, k: int, side: int, limit: float, lots: int) -> int:
+def within_limit(game: Traded, k: int, side: int, limit: float, lots: int) -> int:
     """The most lots whose price is not beyond the limit, given who takes before."""
     net = game.depth.net
     if is_within(side, limit, take_price(game, k, side, net + side * lots)):
@@ -256,7 +256,7 @@ def within_limit(game: Game, k: int, side: int, limit: float, lots: int) -> int:
 
 
 @kernel
-def take_price(game: Game, k: int, side: int, net: int) -> float:
+def take_price(game: Traded, k: int, side: int, net: int) -> float:
     """open * (1 + average displacement while we trade) + side * half the spread."""
     bar = game.bars[k]
     return bar.open * (1 + charge(game, k, net * game.place.lot)) + side * bar.half  # type: ignore[no-any-return]
@@ -266,7 +266,7 @@ def take_price(game: Game, k: int, side: int, net: int) -> float:
 
 
 @kernel
-def first_open(game: Game, ts_ns: int) -> int:
+def first_open(game: Traded, ts_ns: int) -> int:
     """The first bar that opens at this time or later, the present one at the earliest; their number: none does."""
     k, count = game.floor.bar, len(game.bars) - 1
     while k < count and game.bars[k].open_ns < ts_ns:

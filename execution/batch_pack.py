@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -26,13 +27,16 @@ from execution.batch_tables import (
     objects,
     records,
 )
+from execution.batch_taker_tables import FILLED, SENT, Filled, Sent, Taken, TakerTables, Taking
 from execution.conditions import running
+from execution.impact import permanent_shift
 from execution.plan import Plan, View
 from execution.slippage import PowerLawSlippageModel
 from execution.venue import Venue
 
 BARS: Final = ("open", "high", "low", "close", "volume")
 PIECE: Final = 2048  # bars
+ROWS: Final = 4096  # of a log that is read and begun anew whenever it is full: it stays in the processor's cache
 
 
 def is_loop_venue(venue: Venue) -> bool:
@@ -61,9 +65,16 @@ def ground(venue: Venue) -> Ground:
     return Ground(records(Place, [_place(venue)]), _bars(venue))
 
 
-def packed(shared: Ground, taken: Intake, numbers: NDArray[np.int64], rows: int | None = None) -> Tables:
-    """The tables of some of these parents, as numpy records. rows: of the logs; None: a few of each parent."""
-    rows = 64 + 32 * len(numbers) if rows is None else rows
+def packed(
+    shared: Ground,
+    taken: Intake,
+    numbers: NDArray[np.int64],
+    rows: int | None = None,
+    memory: NDArray[np.void] | None = None,
+) -> Tables:
+    """The tables of some of these parents, as numpy records. rows: of the logs; None: as many as they are likely to
+    need, up to ROWS. memory: one in which nobody trades any more; None: a fresh one."""
+    rows = min(64 + 32 * len(numbers), ROWS) if rows is None else rows
     return Tables(
         plans=taken.plans[numbers],
         views=blank(View, len(numbers)),
@@ -72,7 +83,7 @@ def packed(shared: Ground, taken: Intake, numbers: NDArray[np.int64], rows: int 
         floors=blank(Floor, 1),
         depths=blank(Depth, 1),
         wakes=blank(Alarm, 1),
-        memory=fresh_memory(),
+        memory=fresh_memory() if memory is None else memory,
         places=shared.places,
         bars=shared.bars,
         starts=taken.starts.joined(),
@@ -82,6 +93,68 @@ def packed(shared: Ground, taken: Intake, numbers: NDArray[np.int64], rows: int 
         orders=np.empty(rows, dtype_of(Order)),  # whoever takes a row fills it in
         fills=np.empty(rows, dtype_of(Fill)),
     )
+
+
+def packed_takers(
+    shared: Ground, taken: Intake, numbers: NDArray[np.int64], memory: NDArray[np.void] | None = None
+) -> TakerTables:
+    """The tables of some of these parents, of which `batch_takers.only_takes` is true, as numpy records and columns.
+
+    memory: as in `packed`.
+    """
+    every = len(numbers) == len(taken.plans)
+    plans = taken.plans if every else taken.plans[numbers]
+    rows = min(64 + int(plans["slices"].sum()) + 2 * len(plans), 2 * ROWS)
+    return TakerTables(
+        plans=plans,
+        briefs=taken.briefs if every else taken.briefs[numbers],
+        taken=blank(Taken, len(numbers)),
+        seats=blank(Taking, 1),
+        views=blank(View, 1),
+        depths=blank(Depth, 1),
+        memory=fresh_memory() if memory is None else memory,
+        places=shared.places,
+        bars=shared.bars,
+        starts=taken.starts.joined(),
+        targets=taken.targets.joined(),
+        volume=taken.volume.joined(),
+        sent=Sent(*(np.empty(rows, kind) for kind in SENT)),
+        fills=Filled(*(np.empty(2 * rows, kind) for kind in FILLED)),
+    )
+
+
+def plain_takers(tables: TakerTables) -> TakerTables:
+    """The same as lists, for the loop as plain Python."""
+    kinds: dict[str, type] = {
+        "plans": Plan,
+        "briefs": Brief,
+        "taken": Taken,
+        "seats": Taking,
+        "views": View,
+        "depths": Depth,
+        "places": Place,
+        "bars": Bar,
+    }
+    columns = {name: getattr(tables, name).tolist() for name in ("starts", "targets", "volume")}
+    return tables._replace(
+        **{name: objects(kind, getattr(tables, name)) for name, kind in kinds.items()},
+        **columns,
+        memory=plain_memory(),
+        sent=Sent(*(column.tolist() for column in tables.sent)),
+        fills=Filled(*(column.tolist() for column in tables.fills)),
+    )
+
+
+def enlarged_takers(tables: TakerTables) -> TakerTables:
+    """The same tables with logs of twice the length."""
+    return tables._replace(
+        sent=Sent(*(_twice(column) for column in tables.sent)),
+        fills=Filled(*(_twice(column) for column in tables.fills)),
+    )
+
+
+def _twice(column: Any) -> Any:
+    return np.concatenate((column, np.empty_like(column))) if isinstance(column, np.ndarray) else 2 * column
 
 
 def plain(tables: Tables) -> Tables:
@@ -109,11 +182,21 @@ def plain(tables: Tables) -> Tables:
     )
 
 
-def enlarged(tables: Tables, first: int) -> Tables:
-    """The same tables with logs of twice the length, and parent `first`, whose play had no room, as new."""
+def begin_anew(tables: Tables, number: int) -> None:
+    """This parent, whose play had no room, is as new."""
     for name, kind in (("views", View), ("seats", Seat)):
         table = getattr(tables, name)
-        table[first] = blank(kind, 1)[0] if isinstance(table, np.ndarray) else kind()
+        table[number] = _fresh(kind) if isinstance(table, np.ndarray) else kind()
+
+
+@cache
+def _fresh(kind: type) -> np.void:
+    """A record that nobody has written to."""
+    return blank(kind, 1)[0]  # type: ignore[no-any-return]
+
+
+def enlarged(tables: Tables) -> Tables:
+    """The same tables with logs of twice the length."""
     return tables._replace(
         orders=_doubled(tables.orders, Order),
         fills=_doubled(tables.fills, Fill),
@@ -131,6 +214,7 @@ def _place(venue: Venue) -> Place:
     power = model if isinstance(model, PowerLawSlippageModel) else None
     coefficient = power.impact_coefficient if power is not None else 0.0
     volatility = power.volatility if power is not None else None
+    exponent = power.exponent if power is not None else 1.0
     lot, tick = Fraction(instrument.lot), Fraction(instrument.tick)
     return Place(
         lot=instrument.qty(1),
@@ -148,9 +232,10 @@ def _place(venue: Venue) -> Place:
         touch=int(venue.fills.limit_rule == "touch"),
         impact=int(power is not None),
         coefficient=coefficient,
-        exponent=power.exponent if power is not None else 1.0,
+        exponent=exponent,
         bare=coefficient * (1.0 if volatility is None else volatility),
         permanent_share=venue.permanent_share,
+        lasting=permanent_shift(1.0, 1.0, exponent, venue.permanent_share, 1.0),
     )
 
 
@@ -161,6 +246,7 @@ def _bars(venue: Venue) -> NDArray[np.void]:
         "open_ns": bars.ts_open_ns,
         "close_ns": bars.ts_close_ns,
         **{name: getattr(bars, name) for name in BARS},
+        "budget": _budgets(venue),
         "half": venue.half_spread,
         "tape": running(bars.volume)[1:] / venue.instrument.qty(1),
         "volatility": conditions.volatility,
@@ -176,3 +262,9 @@ def _bars(venue: Venue) -> NDArray[np.void]:
     table[-1] = np.zeros((), table.dtype)
     table[-1]["volume_days"] = conditions.volume_days[-1]
     return table
+
+
+def _budgets(venue: Venue) -> NDArray[np.float64]:
+    """`execution.fills.volume_budget` of each bar, bit by bit."""
+    lots: NDArray[np.float64] = venue.fills.max_participation * venue.bars.volume / venue.instrument.qty(1)
+    return np.floor(lots * (1 + 1e-12))

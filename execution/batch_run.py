@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.contracts import sign
-from execution.batch_desk import BEGIN, FINISH, PLAY, SHORT, Run, compiled
+from execution.batch_desk import BEGIN, FINISH, PLAY, SHORT, compiled
 from execution.batch_grow import appended, roomier
 from execution.batch_intake import Jobs
-from execution.batch_pack import ground, is_loop_venue, packed
+from execution.batch_pack import Ground, packed
 from execution.batch_plans import intake, is_loop_parent
-from execution.batch_tables import Fill, Order, Seat, written
+from execution.batch_tables import Fill, Order, Seat, Tables, written
 from execution.desk import Worked
+from execution.machine_code import MachineCode
 from execution.parent import ParentOrder
 from execution.venue import Venue
 
@@ -29,11 +30,12 @@ ROWS: Final = 4096  # of each log to begin with
 class LoopRun:
     """The desk of one run. `lots`, `to_trade` (of the parents at work, signed) and `cash` are the account's."""
 
-    def __init__(self, venue: Venue, capital: float, loop: Run) -> None:
+    def __init__(self, venue: Venue, ground: Ground, capital: float, loop: MachineCode) -> None:
         self._venue = venue
-        self._loop = loop
+        self._code = loop
         self._last_bar = len(venue.bars) - 1
-        self._tables = packed(ground(venue), intake(venue, Jobs.one_by_one([])), np.zeros(0, np.int64), ROWS)
+        self._tables = packed(ground, intake(venue, Jobs.one_by_one([])), np.zeros(0, np.int64), ROWS)
+        self._handed: Tables | None = None  # those with which the code has been prepared
         self._tables.floors["cash"] = capital
         self._full = self._tables.floors["full"]
         self._lots, self._to_trade = self._tables.floors["lots"], self._tables.floors["to_trade"]
@@ -46,8 +48,9 @@ class LoopRun:
     @classmethod
     def of(cls, venue: Venue, capital: float) -> LoopRun | None:
         """None where there is no compiled loop, or it does not know such a venue."""
-        loop = compiled() if is_loop_venue(venue) else None
-        return None if loop is None else cls(venue, capital, loop)
+        ground = venue.ground
+        loop = None if ground is None else compiled()
+        return None if ground is None or loop is None else cls(venue, ground, capital, loop)
 
     @property
     def left(self) -> bool:
@@ -84,21 +87,20 @@ class LoopRun:
         self.begun_ns.append(now_ns)
         self._make_room()
         self.moved = True
-        self.due = self._loop(BEGIN, number, now_ns, seen_bar, self._tables)
+        self.due = self._run(BEGIN, number, now_ns, seen_bar)
 
     def play(self, until: int) -> None:
         """Plays the bars up to `until`, with it, in which something can happen."""
         self.moved = True
         while self.due <= until and not self.left:
-            self.due = self._loop(PLAY, self.due - 1, 0, until, self._tables)
+            self.due = self._run(PLAY, self.due - 1, 0, until)
             if self._full[0] == SHORT:
                 self._full[0] = 0
                 self._make_room(double=True)
 
     def finish(self) -> None:
-        """The data are over: those at work leave as they stand. The table of the bars, the largest, is given back."""
-        self._loop(FINISH, 0, 0, self._last_bar, self._tables)
-        self._tables = self._tables._replace(bars=np.zeros(0, self._tables.bars.dtype))
+        """The data are over: those at work leave as they stand."""
+        self._run(FINISH, 0, 0, self._last_bar)
 
     @property
     def orders(self) -> NDArray[np.void]:
@@ -114,6 +116,13 @@ class LoopRun:
     def seats(self) -> NDArray[np.void]:
         """Where each parent stands: see `execution.batch_tables.Seat`."""
         return written(Seat, self._tables.seats, len(self.parents))
+
+    def _run(self, what: int, number: int, now_ns: int, bar: int) -> int:
+        """See `execution.batch_desk.run`."""
+        if self._handed is not self._tables:
+            self._enter = self._code.prepared((what, number, now_ns, bar), self._tables)
+            self._handed = self._tables
+        return self._enter(what, number, now_ns, bar)  # type: ignore[no-any-return]
 
     def _make_room(self, *, double: bool = False) -> None:
         self._tables = roomier(self._tables, double=double)

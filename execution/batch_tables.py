@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,7 @@ class Place:
     exponent: float
     bare: float  # the coefficient where no volatility is known
     permanent_share: float
+    lasting: float  # the permanent effect of one volume-day at a participation of 1, per unit of its scale
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +58,7 @@ class Bar:
     low: float = 0.0
     close: float = 0.0
     volume: float = 0.0
+    budget: int = 0  # lots that all orders together may trade in it
     half: float = 0.0
     tape: int = 0  # lots traded by its close
     volatility: float = 0.0
@@ -92,6 +95,9 @@ class Seat:
     waits: int = 0
     outcome: int = 0
     slice_idx: int = -1
+    slice_ends_ms: int = NEVER  # when the next one begins
+    cross_ms: int = 0  # when children that rest begin to cross, in this one
+    due: int = 0  # lots, as long as it lasts
     now_ns: int = 0
     market_ns: int = NEVER
     tape: int = 0
@@ -274,8 +280,63 @@ class Game(NamedTuple):
     fills: Any
 
 
+class Market(NamedTuple):
+    """The market that parents share, and the logs."""
+
+    floor: Any
+    depth: Any
+    memory: Any
+    place: Any
+    bars: Any
+    orders: Any
+    fills: Any
+
+
+class Player(Protocol):
+    """What a parent decides upon: of a `Game`, or of anything smaller that has it."""
+
+    @property
+    def plan(self) -> Any: ...
+    @property
+    def curve(self) -> Curve: ...
+    @property
+    def sight(self) -> Any: ...
+    @property
+    def brief(self) -> Any: ...
+    @property
+    def seat(self) -> Any: ...
+
+
+class Moved(Protocol):
+    """A market that our trading moves: likewise."""
+
+    @property
+    def depth(self) -> Any: ...
+    @property
+    def memory(self) -> Any: ...
+    @property
+    def place(self) -> Any: ...
+    @property
+    def bars(self) -> Any: ...
+
+
+class Traded(Moved, Protocol):
+    """A market in which orders stand."""
+
+    @property
+    def floor(self) -> Any: ...
+    @property
+    def orders(self) -> Any: ...
+    @property
+    def fills(self) -> Any: ...
+
+
+@cache
 def dtype_of(kind: type) -> np.dtype[np.void]:
-    """The record of a dataclass of ints and floats: the same names in the same order."""
+    """The record of a dataclass of ints and floats: the same names in the same order.
+
+    One object for each kind: a call of compiled code knows it at sight, and would compare others field by field.
+    """
     return np.dtype([(f.name, _KINDS[str(f.type)]) for f in fields(kind)], align=True)
 
 

@@ -11,9 +11,9 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from core import topics
-from core.bus import BusProto
 from core.clock import Clock, WallClock
 from core.contracts import OrderIntent
 from core.instrument import Instrument
@@ -22,6 +22,9 @@ from execution.contracts import ExecutionReport
 from execution.desk import Worked
 from execution.events import Amend, Cancel, Pause, Resume
 from execution.switchboard import Command, Switchboard
+
+if TYPE_CHECKING:
+    from core.bus import BusProto
 
 Request = Pause | Resume | Amend | Cancel
 STOPPED = "stopped by request"

@@ -6,7 +6,6 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final
 
-from execution.adapters import SyncExecutionWrapper
 from execution.base import BaseExecutor, RuleExecutor
 from execution.children import Parent
 from execution.contracts import AlgoType, ExecutionAlgorithm
@@ -61,6 +60,8 @@ def work(
             parent_intent_id=parent_intent_id,
             venue=venue,
         )
+    from execution.adapters import SyncExecutionWrapper
+
     planned = SyncExecutionWrapper(executor).plan_execution_sync(algo)
     if not planned:
         raise ValueError(f"{type(executor).__name__} planned no children for {algo.total_quantity} {algo.symbol}")

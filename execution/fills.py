@@ -8,10 +8,21 @@ from __future__ import annotations
 import math
 from typing import Final, Literal
 
+from core.errors import DataError
 from execution.kernel import kernel
 
 FillRule = Literal["through", "touch"]
 ROUNDING: Final = 1e-12  # relative: a price that is as near to a limit as this is at the limit
+
+
+def paid(symbol: str, qty: float, price: float) -> float:
+    """The price. Raises DataError where our own trading has moved it to zero or below: nobody trades there."""
+    if price <= 0:
+        raise DataError(
+            f"{symbol}: the impact of {qty:g} would take the price to {price:g}: "
+            "lower impact_coefficient of slippage or max_participation of fills in the execution config"
+        )
+    return price
 
 
 @kernel

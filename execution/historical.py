@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import DataError
 from execution.algorithm import Terms
 from execution.conditions import DAY_NS
 from execution.plan import NS_PER_MS
-from execution.profile import Profile, VolumeHistory, uniform, volume_profile
+from execution.profile import Profile, Profiles, VolumeHistory, uniform, volume_profile, volume_profiles
 from execution.sliced import SlicedExecutor
 from research.data_reader import DataReader
+
+Ints = NDArray[np.int64]
 
 
 class HistoricalExecutor(SlicedExecutor):
@@ -33,6 +39,19 @@ class HistoricalExecutor(SlicedExecutor):
             return uniform(bins, f"no history, {_what(error)}")
         duration_ns = terms.horizon_ms * NS_PER_MS
         return volume_profile(history, terms.start_ns, duration_ns, bins, lookback_days, least_volume)
+
+    def past_profiles(
+        self, symbol: str, starts_ns: Ints, horizon_ms: int, bins: int, lookback_days: int, least_volume: float = 0.0
+    ) -> Iterator[Profiles]:
+        """`past_profile` from each of many starts, some of them at a time."""
+        if self._history is not None or self.data_reader is None:
+            duration_ns = horizon_ms * NS_PER_MS
+            yield from volume_profiles(self._history, starts_ns, duration_ns, bins, lookback_days, least_volume)
+            return
+        for row, start_ns in enumerate(starts_ns.tolist()):
+            terms = Terms(quantity=1, horizon_ms=horizon_ms, limit_ticks=0, start_ns=start_ns)
+            one = self.past_profile(symbol, terms, bins, lookback_days, least_volume)
+            yield Profiles(np.array([row]), one.weights[np.newaxis], one.volume[np.newaxis])
 
     def history_before(self, symbol: str, start_ns: int, lookback_days: int) -> VolumeHistory | None:
         """The past of a symbol, far enough back for so many days of one type; None where nobody was given.

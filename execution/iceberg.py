@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core import ids, topics
-from core.bus import BusProto
 from core.contracts import OrderIntent, QuoteEvent
-from execution.adapters import Listener, Signal, timer_of
 from execution.algorithm import Schedule, Terms
 from execution.base import Facts, RuleExecutor, common_plan
 from execution.children import child_meta
@@ -19,10 +17,14 @@ from execution.kernel import kernel
 from execution.params import IcebergParams
 from execution.parent import ParentOrder
 from execution.plan import Curve, Plan, Style, View
-from execution.profile import cumulative_lots
 from execution.sliced import DEFAULT_SLICES, refuse_below_minimum
 from execution.states import State
 from execution.switchboard import OWN_TOPICS, Command, Switchboard
+from execution.whole_lots import cumulative_lots
+
+if TYPE_CHECKING:
+    from core.bus import BusProto
+    from execution.adapters import Listener
 
 
 @kernel
@@ -117,6 +119,8 @@ class IcebergExecutor(RuleExecutor):
 
         Raises ValueError for an execution that was not started by this executor.
         """
+        from execution.adapters import Listener, timer_of
+
         machine = self.machine(execution_id)
         board = Switchboard({algo.symbol: machine.instrument})
         board.admit(machine, children=[child.intent_id for child in machine.children])
@@ -125,6 +129,8 @@ class IcebergExecutor(RuleExecutor):
     async def _replenished(
         self, listener: Listener, board: Switchboard, machine: ParentOrder, algo: ExecutionAlgorithm
     ) -> AsyncIterator[OrderIntent]:
+        from execution.adapters import Signal
+
         tracker = self.tracker(machine.parent.execution_id)
         params = self.params(algo)
         seen_on_bus = False

@@ -46,7 +46,7 @@ REFERENCE_SIZE: Final = 0.01  # of daily volume; here permanent and transient pa
 class ImpactMemory:
     """The displacement of one symbol's price by our own trading, as a fraction of price; positive after buying."""
 
-    __slots__ = ("_permanent", "_state", "exponent", "permanent_share")
+    __slots__ = ("_permanent", "_state", "_stretch", "exponent", "permanent_share")
 
     def __init__(self, exponent: float = 0.5, permanent_share: float = 1 / 3) -> None:
         if not 0 < exponent <= 1:
@@ -57,6 +57,7 @@ class ImpactMemory:
         self.permanent_share = permanent_share
         self._state: NDArray[np.float64] = np.zeros_like(RATES)
         self._permanent = 0.0
+        self._stretch: tuple[float, NDArray[np.float64], float, float] | None = None  # see `_over`
 
     def displacement(self, after: float = 0.0) -> float:
         """Where the price stands `after` so many volume-days of rest since the last `rest` or `trade`."""
@@ -66,6 +67,7 @@ class ImpactMemory:
     def rest(self, volume_days: float) -> None:
         """Volume time passes in which we do not trade."""
         self._state *= np.exp(-RATES * volume_days)
+        self._stretch = None
 
     def charge(self, participation: float, volume_days: float, scale: float) -> float:
         """Average displacement that trading at this signed rate would pay over the next stretch of volume time.
@@ -73,26 +75,37 @@ class ImpactMemory:
         participation: own quantity / market volume of the stretch, negative for a net sale. volume_days: market volume
         of the stretch / daily volume, above 0. scale: Y * sigma, with sigma the daily volatility.
         """
-        decayed, force, permanent = self._response(participation, volume_days, scale)
-        carried = float((WEIGHTS * self._state) @ decayed)
-        own = force * (float(WEIGHTS @ ((volume_days - decayed) / RATES)) + INSTANT * volume_days)
-        return self._permanent + permanent / 2 + (carried + own) / volume_days
+        _, carried, paid = self._over(volume_days)
+        force, permanent = self._response(participation, volume_days, scale)
+        return self._permanent + permanent / 2 + (carried + force * paid) / volume_days
 
     def trade(self, participation: float, volume_days: float, scale: float) -> float:
         """Trades at this rate for this stretch; returns the displacement at its end, while still trading."""
-        decayed, force, permanent = self._response(participation, volume_days, scale)
+        decayed, _, _ = self._over(volume_days)
+        force, permanent = self._response(participation, volume_days, scale)
         self._state = self._state * np.exp(-RATES * volume_days) + force * decayed
+        self._stretch = None
         self._permanent += permanent
         return self.displacement() + force * INSTANT
 
-    def _response(
-        self, participation: float, volume_days: float, scale: float
-    ) -> tuple[NDArray[np.float64], float, float]:
-        """Per node the integral of its decay over the stretch; the force of the trading; its permanent effect."""
-        decayed = -np.expm1(-RATES * volume_days) / RATES
+    def _over(self, volume_days: float) -> tuple[NDArray[np.float64], float, float]:
+        """Of a stretch: the integral of its decay per node, of what is carried over, and of what unit force adds.
+
+        Kept until time passes or we trade: the fills of an order by many prints ask about one stretch.
+        """
+        known = self._stretch
+        if known is None or known[0] != volume_days:
+            decayed = -np.expm1(-RATES * volume_days) / RATES
+            carried = float((WEIGHTS * self._state) @ decayed)
+            paid = float(WEIGHTS @ ((volume_days - decayed) / RATES)) + INSTANT * volume_days
+            known = self._stretch = volume_days, decayed, carried, paid
+        return known[1:]
+
+    def _response(self, participation: float, volume_days: float, scale: float) -> tuple[float, float]:
+        """The force of the trading, and its permanent effect."""
         force = transient_force(participation, self.exponent, self.permanent_share, scale)
         permanent = permanent_shift(participation, volume_days, self.exponent, self.permanent_share, scale)
-        return decayed, force, permanent
+        return force, permanent
 
 
 @kernel

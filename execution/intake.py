@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from core.contracts import Contract, OrderIntent
 from core.frozen import EMPTY
@@ -22,6 +22,8 @@ from execution.desk import Worked
 from execution.executors import executor, work
 from execution.profile import VolumeHistory
 from execution.twap import MarketOrderExecutor
+
+_PLAIN: Final = ExecutionConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Intake:
         if lots == 0:
             raise ValueError(f"quantity {intent.qty} is less than one lot of {self.instrument.lot}")
         meta = intent.meta
-        routing = (self.config or ExecutionConfig()).routing
+        routing = (self.config or _PLAIN).routing
         params = dict(meta.get("params", {}))
         if intent.limit_price is not None:
             params.setdefault("limit_price", intent.limit_price)

@@ -1,7 +1,7 @@
 """Marks the small pure functions that all three drivers share.
 
-Called from Python they are plain Python. The batch driver, the only file that knows numba, compiles the very same
-functions, so there is nothing to keep in step by hand.
+Called from Python they are plain Python. `execution.machine_code` compiles the very same functions, so there is nothing
+to keep in step by hand.
 """
 
 from __future__ import annotations

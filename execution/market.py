@@ -23,7 +23,7 @@ from core.instrument import Instrument
 from execution.conditions import running
 from execution.config import FillConfig
 from execution.events import Market
-from execution.fills import is_within, maker_price, maker_share, quoted_ticks, takes, volume_budget
+from execution.fills import is_within, maker_price, maker_share, paid, quoted_ticks, takes, volume_budget
 from execution.filters import refusal
 from execution.pressure import Pressure
 
@@ -226,7 +226,7 @@ class BarMarket:
             intent.symbol,
             intent.side,
             qty,
-            price,
+            paid(intent.symbol, qty, price),
             now_ns,
             self.instrument.notional(qty, price) * fee_bps / 1e4,
             liquidity,

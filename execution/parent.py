@@ -119,6 +119,28 @@ class ParentOrder:
         """Progress so far. Market prices and benchmarks are the driver's to add."""
         return progress(self)
 
+    @property
+    def is_patient(self) -> bool:
+        """Whether it would do nothing about the market, or about a fill that leaves something of its child, until it
+        wakes or a child ends; so far as its rule reads what is new with each slice, and `filled + open` alone."""
+        return (
+            self.state is State.WORKING
+            and not self.listens
+            and not self.plan.display
+            and not self._trouble.in_a_row
+            and self._due_lots() == 0
+        )
+
+    def book(self, fill: FillEvent) -> bool:
+        """Hears of a fill as `on` would while it `is_patient`; False, and nothing is booked, where its child ends."""
+        child = self.children.get(fill.order_id)
+        lots = self.instrument.lots(fill.qty)
+        if child is None or child.standing not in (Standing.SENT, Standing.OPEN) or child.filled + lots >= child.lots:
+            return False
+        if self.children.fill(child, fill.fill_id, lots):
+            self.record.fills.append(fill)
+        return True
+
     # ---- hearing: what each event changes
 
     def _on_wake(self, _event: Wake) -> None:

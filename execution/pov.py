@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from core import checks, topics
-from core.bus import BusProto
 from core.contracts import OHLCVBar, OrderIntent, TradeEvent
 from execution import volume
-from execution.adapters import Listener, Signal, timer_of
 from execution.algorithm import Schedule, Terms
 from execution.base import Facts, ratio_ppm
 from execution.contracts import ExecutionAlgorithm
@@ -20,6 +18,9 @@ from execution.profile import VolumeHistory
 from execution.rules import slices_begun
 from execution.sliced import refuse_below_minimum
 from research.data_reader import DataReader
+
+if TYPE_CHECKING:
+    from core.bus import BusProto
 
 DEFAULT_PERIOD_SECONDS: Final = 60.0
 
@@ -102,6 +103,8 @@ class POVExecutor(HistoricalExecutor):
         From `md.trades.{symbol}`, each trade once by its id; where no trade comes, from the bars of
         `md.bars.{symbol}` that close in the period. It listens while it is awaited, and to a closed bus no longer.
         """
+        from execution.adapters import Listener, Signal, timer_of
+
         timer = timer_of(self.clock)
         until_ns = timer.now_ns() + self._period_ns()
         traded = barred = 0.0

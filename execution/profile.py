@@ -7,21 +7,27 @@ Source: science page, section 3; Bialkowski, Darolles, Le Fol (2008) for shares 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from core.bars import Bars
 from core.instrument import Instrument
 from execution.conditions import DAY_NS, Past, running
+from execution.medians import medians
 from execution.plan import MAX_TAPE_LOTS
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 SHRINKAGE_DAYS: Final = 10
 LEAST_COVERAGE: Final = 0.8  # of a day's stretch in bars; days with less are left out
 _EPOCH_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday
+_CELLS: Final = 12_000  # in a block: few enough for the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +37,23 @@ class Profile:
     `source` says what it was made from: it goes into the report.
     """
 
-    weights: NDArray[np.float64]
-    volume: NDArray[np.float64]
+    weights: Floats
+    volume: Floats
     source: str
 
     def expected(self, instrument: Instrument) -> tuple[int, ...]:
         """Lots expected to trade by the end of each bin, at most what rules count; empty where nobody knows."""
-        total = float(self.volume.sum())
-        if not total > 0:
-            return ()
-        lots = np.cumsum(self.weights) * (total / instrument.qty(1))
-        row: list[int] = np.minimum(lots, MAX_TAPE_LOTS).astype(np.int64).tolist()
-        return tuple(row)
+        lots, known = expected_lots(self.weights[np.newaxis], self.volume[np.newaxis], instrument)
+        return tuple(lots[0].tolist()) if known[0] else ()
+
+
+def expected_lots(weights: Floats, volume: Floats, instrument: Instrument) -> tuple[Ints, NDArray[np.bool_]]:
+    """`Profile.expected` of each row, and which rows are known; the others hold zeros. Shapes (n, bins) and (n,)."""
+    total = volume.sum(axis=1)
+    known = total > 0
+    lots = np.cumsum(weights, axis=1)
+    lots *= np.where(known, total / instrument.qty(1), 0.0)[:, np.newaxis]
+    return np.minimum(lots, MAX_TAPE_LOTS, out=lots).astype(np.int64), known
 
 
 class VolumeHistory:
@@ -55,14 +66,42 @@ class VolumeHistory:
         self._time = running(bars.ts_close_ns - bars.ts_open_ns)
         self.first_ns = int(bars.ts_open_ns[0]) if len(bars) else 0
 
-    def day(self, edges_ns: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
+    def day(self, edges_ns: Ints) -> tuple[Floats, float]:
         """Volume of each bin between the edges, and the share of the time that has bars.
 
         A bar counts where it closes: one that is not over by the last edge is not known by then.
         """
-        at = np.searchsorted(self._close_ns, edges_ns, side="right")
+        at = self._known(edges_ns)
         covered = (self._time[at[-1]] - self._time[at[0]]) / (edges_ns[-1] - edges_ns[0])
         return np.diff(self._volume[at]), float(covered)
+
+    def stretches(self, starts_ns: Ints, duration_ns: int) -> tuple[Floats, Floats]:
+        """The volume of the stretch behind each start, and the share of its time that has bars; of any shape."""
+        first, last = self._known(starts_ns), self._known(starts_ns + duration_ns)
+        return self._volume[last] - self._volume[first], (self._time[last] - self._time[first]) / duration_ns
+
+    def bins(self, starts_ns: Ints, duration_ns: int, bins: int) -> Floats:
+        """The volumes of equal bins behind each start, shape (..., bins): `day` of many."""
+        edges = np.arange(bins + 1, dtype=np.int64) * duration_ns // bins
+        sums = self._volume[self._known(starts_ns[..., np.newaxis] + edges)]
+        return sums[..., 1:] - sums[..., :-1]
+
+    def cut(self, starts_ns: Ints, duration_ns: int, bins: int) -> Callable[[Ints], Floats]:
+        """What gives `bins` for some of these starts at a time.
+
+        Where starts and edges lie on one grid, as most do, they are cut out of the volumes of the grid.
+        """
+        width, uneven = divmod(duration_ns, bins)
+        if not uneven:
+            low, high = int(starts_ns.min()), int(starts_ns.max())
+            step = int(np.gcd.reduce(starts_ns - low, axis=None, initial=width))
+            points = (high + duration_ns - low) // step + 1
+            if points < starts_ns.size * bins:
+                sums = self._volume[self._known(low + step * np.arange(points))]
+                lag = width // step
+                rows = sliding_window_view(sums[lag:] - sums[:-lag], (bins - 1) * lag + 1)[:, ::lag]
+                return lambda some: rows[(some - low) // step]
+        return lambda some: self.bins(some, duration_ns, bins)
 
     def conditions(self, ts_ns: int) -> tuple[float, float]:
         """Volatility and daily volume as known at a moment: see `execution.conditions.Past.before`."""
@@ -77,6 +116,10 @@ class VolumeHistory:
     @cached_property
     def _past(self) -> Past:
         return Past(self._bars)
+
+    def _known(self, moments_ns: Ints) -> NDArray[np.intp]:
+        """How many bars have closed by each moment."""
+        return np.searchsorted(self._close_ns, moments_ns, side="right")
 
 
 def uniform(bins: int, why: str) -> Profile:
@@ -100,77 +143,135 @@ def volume_profile(
     """
     if history is None:
         return uniform(bins, "no history")
-    edges = start_ns + np.arange(bins + 1, dtype=np.int64) * duration_ns // bins
-    same: list[NDArray[np.float64]] = []
-    every: list[NDArray[np.float64]] = []
-    weekend = _weekend(start_ns)
-    for back in range(1, 4 * lookback_days + 8):
-        shifted = edges - back * DAY_NS
-        if shifted[-1] <= history.first_ns or len(same) >= lookback_days:
-            break
-        volumes, covered = history.day(shifted)
-        if covered < LEAST_COVERAGE or not volumes.sum() > 0 or volumes.sum() < least_volume:
-            continue
-        every.append(volumes)
-        if _weekend(int(shifted[0])) == weekend:
-            same.append(volumes)
-    if not every:
+    if duration_ns <= 0:  # amended at its very end
+        return uniform(bins, "no time is left")
+    good, alike = _days(history, np.array([start_ns]), duration_ns, lookback_days, least_volume)
+    backs = good[:, 0].nonzero()[0]
+    firsts = start_ns - (1 + backs) * DAY_NS
+    among = alike[backs, 0].nonzero()[0]
+    if len(firsts) == 0:
         return uniform(bins, "no day of history covers this time of day")
-    pooled = _shares(every)
-    kind = "weekend" if weekend else "weekday"
-    if not same:
-        return Profile(pooled, _median(np.array(every)), f"partial: {len(every)} days, none of them a {kind}")
-    trust = len(same) / (len(same) + SHRINKAGE_DAYS)
-    weights = trust * _shares(same) + (1 - trust) * pooled
-    found = f"{len(same)} {kind} days"
-    source = found if len(same) >= lookback_days else f"partial: {found} of {lookback_days}"
-    return Profile(weights / weights.sum(), _median(np.array(same)), source)
+    kind = "weekend" if _is_weekend(start_ns // DAY_NS) else "weekday"
+    if len(among) == 0:
+        source = f"partial: {len(firsts)} days, none of them a {kind}"
+    elif len(among) < lookback_days:
+        source = f"partial: {len(among)} {kind} days of {lookback_days}"
+    else:
+        source = f"{len(among)} {kind} days"
+    volumes = history.bins(firsts, duration_ns, bins)[:, np.newaxis]
+    weights, volume = _curves(volumes, among[:, np.newaxis])
+    return Profile(weights[0], volume[0], source)
 
 
-def cumulative_lots(weights: NDArray[np.float64], quantity: int) -> tuple[int, ...]:
-    """Lots due by the end of each bin: weights made integers by the largest remainder; the last is the quantity."""
-    row: list[int] = cumulative_rows((weights / weights.sum())[np.newaxis], np.array([quantity]))[0].tolist()
-    return tuple(row)
+class Profiles(NamedTuple):
+    """`weights` and `volume` as in `Profile`, each of shape (n, bins), of the starts in these rows."""
+
+    rows: Ints
+    weights: Floats
+    volume: Floats
 
 
-def cumulative_rows(shares: NDArray[np.float64], quantities: NDArray[np.int64]) -> NDArray[np.int64]:
-    """`cumulative_lots` of each quantity, shape (n, bins). shares: of each bin, summing to 1 in each row."""
-    exact = shares * quantities[:, np.newaxis]
-    lots = np.floor(exact).astype(np.int64)
-    missing = quantities - lots.sum(axis=1)
-    place = np.empty_like(lots)
-    order = np.argsort(-(exact - lots), axis=1, kind="stable")
-    np.put_along_axis(place, order, np.arange(shares.shape[1])[np.newaxis], axis=1)
-    lots += place < missing[:, np.newaxis]
-    rows: NDArray[np.int64] = np.cumsum(lots, axis=1)
-    return rows
+def volume_profiles(
+    history: VolumeHistory | None,
+    starts_ns: Ints,
+    duration_ns: int,
+    bins: int,
+    lookback_days: int,
+    least_volume: float = 0.0,
+) -> Iterator[Profiles]:
+    """`volume_profile` from each of many starts, to the last bit; some of them at a time, in any order."""
+    if history is None or len(starts_ns) == 0 or duration_ns <= 0:
+        yield _uniform(np.arange(len(starts_ns)), bins)
+        return
+    good, alike = _days(history, starts_ns, duration_ns, lookback_days, least_volume)
+    days = good.sum(axis=0)
+    numbers = days * (len(good) + 1) + alike.sum(axis=0)
+    yield _uniform(np.flatnonzero(days == 0), bins)
+    for number in np.unique(numbers[days > 0]):
+        rows = np.flatnonzero(numbers == number)
+        chosen = good[:, rows]
+        firsts = starts_ns[rows] - (1 + _places(chosen)) * DAY_NS
+        among = _places(alike[:, rows].T[chosen.T].reshape(len(rows), -1).T)
+        volumes_of = history.cut(firsts, duration_ns, bins)
+        for some in blocks(len(rows), bins):
+            yield Profiles(rows[some], *_curves(volumes_of(firsts[:, some]), among[:, some]))
 
 
-def cumulative_floor(weights: NDArray[np.float64], quantity: int) -> tuple[int, ...]:
-    """Lots due by the end of each slice: floor(Q * W_k), W_k the running share of the weights; the last is Q."""
-    shares = np.cumsum(weights)
-    lots = np.floor(shares / shares[-1] * quantity + 1e-9).astype(np.int64)
-    lots[-1] = quantity
-    return tuple(int(count) for count in lots)
+def _uniform(rows: Ints, bins: int) -> Profiles:
+    shape = (len(rows), bins)
+    return Profiles(rows, np.full(shape, 1 / bins), np.full(shape, np.nan))
 
 
-def _shares(days: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Median share of each bin over days, summing to 1; the mean where the median leaves nothing."""
-    table = np.array(days)
-    of_day = table / table.sum(axis=1, keepdims=True)
-    shares = _median(of_day)
-    if shares.sum() <= 0:
-        shares = of_day.mean(axis=0)
-    shares /= shares.sum()
-    return shares
+def _days(
+    history: VolumeHistory, starts_ns: Ints, duration_ns: int, lookback_days: int, least_volume: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which days before each start count, the nearest first, and which of them are of its type: shape (days, n).
+
+    Looked at in stretches of days, as few as there need be.
+    """
+    parts: list[tuple[NDArray[np.bool_], NDArray[np.bool_]]] = []
+    reach = (int(starts_ns.max()) + duration_ns - 1 - history.first_ns) // DAY_NS  # the days that the history has
+    most, stretch = max(1, min(4 * lookback_days + 7, reach)), lookback_days + lookback_days // 2 + 2
+    types, enough = starts_ns // DAY_NS, np.zeros(len(starts_ns), np.int64)
+    weekend = _is_weekend(types)
+    for nearest in range(1, most + 1, stretch):
+        backs = np.arange(nearest, min(nearest + stretch, most + 1))[:, np.newaxis]
+        traded, covered = history.stretches(starts_ns - backs * DAY_NS, duration_ns)
+        good = (covered >= LEAST_COVERAGE) & (traded > 0) & (traded >= least_volume)
+        alike = good & (_is_weekend(types - backs) == weekend)
+        counted = np.cumsum(alike, axis=0) + enough
+        wanted = counted - alike < lookback_days
+        parts.append((good & wanted, alike & wanted))
+        enough = counted[-1]
+        if enough.min() >= lookback_days:
+            break
+    if len(parts) == 1:
+        return parts[0]
+    good, alike = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return good, alike
 
 
-def _median(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`np.median(rows, axis=0)` without NaN, at a quarter of its price for the few rows that there are."""
-    ordered, half = np.sort(rows, axis=0), len(rows) // 2
-    middle: NDArray[np.float64] = ordered[half] if len(rows) % 2 else (ordered[half - 1] + ordered[half]) / 2
-    return middle
+def _places(chosen: NDArray[np.bool_]) -> Ints:
+    """Where in its column each choice stands, as many in every column: shape (choices, n)."""
+    _, places = np.nonzero(chosen.T)
+    return places.reshape(chosen.shape[1], -1).T
 
 
-def _weekend(ts_ns: int) -> bool:
-    return (ts_ns // DAY_NS + _EPOCH_WEEKDAY) % 7 >= 5
+def blocks(count: int, bins: int) -> Iterator[slice]:
+    """Rows of so many bins in blocks that are quickly worked through, one after the other."""
+    size = max(1, _CELLS // bins)
+    return (slice(first, first + size) for first in range(0, count, size))
+
+
+def _curves(volumes: Floats, among: Ints) -> tuple[Floats, Floats]:
+    """Weights and expected volume from the volumes of past days, shape (days, n, bins). among: where those of the same
+    type stand, shape (alike, n)."""
+    shares = volumes / volumes.sum(axis=2, keepdims=True)
+    pooled = _typical(shares)
+    if len(among) == 0:
+        return pooled, medians(volumes)
+    own = pooled
+    if len(among) < len(volumes):
+        column = np.arange(volumes.shape[1])
+        own, volumes = _typical(shares[among, column]), volumes[among, column]
+    trust = len(among) / (len(among) + SHRINKAGE_DAYS)
+    weights = trust * own + (1 - trust) * pooled
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights, medians(volumes)
+
+
+def _typical(shares: Floats) -> Floats:
+    """Median over days of each bin's share, made to sum to 1; the mean where the median leaves nothing."""
+    found = medians(shares)
+    total = found.sum(axis=1)
+    if total.min() <= 0:
+        for row in np.flatnonzero(total <= 0):
+            found[row] = np.ascontiguousarray(shares[:, row]).mean(axis=0)
+            total[row] = found[row].sum()
+    found /= total[:, np.newaxis]
+    return found
+
+
+def _is_weekend(days: Any) -> Any:
+    """Of days since 1970-01-01."""
+    return (days + _EPOCH_WEEKDAY) % 7 >= 5

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from core import topics
-from core.bus import BusProto
 from core.clock import Clock, WallClock
 from core.contracts import OrderIntent
 from core.errors import DataError
@@ -39,6 +38,9 @@ from execution.routing.rules import algo_of
 from execution.routing.scores import TrackedScores
 from execution.routing.situation import MarketNow, Situation
 from execution.routing.venue_choice import BestVenue, VenueChoice
+
+if TYPE_CHECKING:
+    from core.bus import BusProto
 
 
 class SmartOrderRouter:

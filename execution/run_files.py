@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from core.contracts import sign
 from core.errors import DataError
@@ -44,14 +44,25 @@ FILES: Final = (REPORTS, FILLS, EQUITY, RUN)  # run.json last: it seals the othe
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What came of a run. The arrays have shape (n_bars + 1,): the start, then every close; money in quote currency."""
+    """What came of a run. The arrays have shape (n_bars + 1,): the start, then every close; money in quote currency.
 
-    reports: list[ExecutionReport]
-    fills: list[FillEvent]
+    `reports` in order of start; `fills` as they were heard. Both may be made when they are first read.
+    """
+
+    reports: Sequence[ExecutionReport]
+    fills: Sequence[FillEvent]
     ts_ns: NDArray[np.int64]
     equity: NDArray[np.float64]
     cash: NDArray[np.float64]
     position: NDArray[np.float64]
+
+
+class Moves(NamedTuple):
+    """What fills have changed, one row each, as they were heard: the bar, lots (signed) and money."""
+
+    bar: NDArray[np.int64]
+    lots: NDArray[np.int64]
+    cash: NDArray[np.float64]
 
 
 def run_result(
@@ -65,26 +76,48 @@ def run_result(
     """The account over the bars, exact to the fill. `fill_bars`: the bar of each fill."""
     import numpy as np
 
-    lots = np.zeros(len(bars) + 1, dtype=np.int64)
-    cash = np.zeros(len(bars) + 1)
-    cash[0] = capital
-    at = np.asarray(fill_bars, dtype=np.int64) + 1
     sides = np.fromiter((sign(fill.side) for fill in fills), np.int64, len(fills))
     qty, price, fee = (
         np.fromiter(map(attrgetter(name), fills), np.float64, len(fills)) for name in ("qty", "price", "fee")
     )
-    np.add.at(lots, at, sides * np.rint(qty / instrument.qty(1)).astype(np.int64))
-    np.add.at(cash, at, -sides * (qty * price * instrument.multiplier) - fee)
-    np.cumsum(lots, out=lots)
-    np.cumsum(cash, out=cash)
-    position: NDArray[np.float64] = np.multiply(lots, instrument.qty(1), dtype=np.float64)
+    moves = Moves(
+        np.asarray(fill_bars, dtype=np.int64),
+        sides * np.rint(qty / instrument.qty(1)).astype(np.int64),
+        -sides * (qty * price * instrument.multiplier) - fee,
+    )
+    return result_of(bars, instrument, capital, in_order(reports), list(fills), moves)
+
+
+def in_order(reports: Iterable[ExecutionReport]) -> list[ExecutionReport]:
+    """In order of start, then of ids."""
+    return sorted(reports, key=lambda report: (report.start_ts_ns, report.execution_id))
+
+
+def result_of(
+    bars: Bars,
+    instrument: Instrument,
+    capital: float,
+    reports: Sequence[ExecutionReport],
+    fills: Sequence[FillEvent],
+    moves: Moves,
+) -> RunResult:
+    """The same from columns; the reports are in order."""
+    import numpy as np
+
+    moved, which = np.unique(moves.bar, return_inverse=True)
+    lots, money = np.zeros(len(moved) + 1, np.int64), np.zeros(len(moved) + 1)
+    money[0] = capital
+    np.add.at(lots, which + 1, moves.lots)
+    np.add.at(money, which + 1, moves.cash)
+    stretches = np.diff(moved + 1, prepend=0, append=len(bars) + 1)  # rows between two bars with fills
+    held = np.multiply(np.cumsum(lots), instrument.qty(1), dtype=np.float64)
+    position, cash = np.repeat(held, stretches), np.repeat(np.cumsum(money), stretches)
     equity = np.concatenate((bars.open[:1], bars.close))
     equity *= position
     equity *= instrument.multiplier
     equity += cash
     ts_ns = np.concatenate((bars.ts_open_ns[:1], bars.ts_close_ns))
-    ordered = sorted(reports, key=lambda report: (report.start_ts_ns, report.execution_id))
-    return RunResult(ordered, list(fills), ts_ns, equity, cash, position)
+    return RunResult(reports, fills, ts_ns, equity, cash, position)
 
 
 def check_writable(folder: Path, option: str = "--output-dir") -> None:
@@ -139,7 +172,7 @@ def write_run(
     return document
 
 
-def fills_frame(fills: list[FillEvent], *, strategy_of: Callable[[str], str], venue: str) -> pl.DataFrame:
+def fills_frame(fills: Sequence[FillEvent], *, strategy_of: Callable[[str], str], venue: str) -> pl.DataFrame:
     """One row per fill in order of time, with the columns of the store's fills."""
     import polars as pl
 

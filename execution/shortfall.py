@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,7 +65,6 @@ class ISExecutor(HistoricalExecutor):
 
     def schedule(self, params: IsParams, terms: Terms, facts: Facts) -> Schedule:
         slices = feasible_slices(terms, self.slices_of(params, terms), facts.min_lots)
-        plan = self.sliced_plan(params, terms, facts, slices)
         profile = self.past_profile(facts.symbol, terms, slices, params.lookback_days)
         kappa, why = self.kappa(params, facts)
         notes = {"trajectory": why}
@@ -75,7 +73,8 @@ class ISExecutor(HistoricalExecutor):
             shares, notes["profile_source"] = profile.weights, profile.source
         targets = trajectory(terms.quantity, slices, kappa * terms.horizon_ms, shares)
         curve = Curve(targets=targets, volume=profile.expected(facts.instrument))
-        return Schedule(replace(plan, nominal=largest_step(targets, plan.nominal)), curve, notes)
+        plan = self.sliced_plan(params, terms, facts, slices, nominal=largest_step(targets))
+        return Schedule(plan, curve, notes)
 
     def kappa(self, params: IsParams, facts: Facts) -> tuple[float, str]:
         """How steep the trajectory is, per millisecond, and in words where that is from. The same for all terms."""
@@ -131,20 +130,24 @@ def trajectory(quantity: int, slices: int, steepness: float, shares: Floats | No
     runs, shape (slices,), summing to 1; None: equal ones. Rounded on the running sum, so that no slice is more than a
     lot off, and never behind equal shares.
     """
-    row: list[int] = trajectories(np.array([quantity]), slices, steepness, shares)[0].tolist()
+    clock = None if shares is None else shares[np.newaxis]
+    row: list[int] = trajectories(np.array([quantity]), slices, steepness, clock)[0].tolist()
     return tuple(row)
 
 
 def trajectories(
     quantities: NDArray[np.int64], slices: int, steepness: float, shares: Floats | None = None
 ) -> NDArray[np.int64]:
-    """`trajectory` of each quantity, shape (n, slices)."""
-    over = np.arange(1, slices + 1) / slices if shares is None else np.cumsum(shares)
-    left = np.clip(1 - over / over[-1], 0.0, 1.0)
+    """`trajectory` of each quantity, shape (n, slices). shares: of the slices of each, of the same shape."""
+    even = np.arange(1, slices + 1)
+    over = (even / slices)[np.newaxis] if shares is None else np.cumsum(shares, axis=1)
+    left = np.clip(1 - over / over[:, -1:], 0.0, 1.0)
     whole = quantities[:, np.newaxis]
-    lots = np.floor(whole * (1 - remaining(steepness, left, 1.0)) + 1e-9).astype(np.int64)
+    done = whole * (1 - remaining(steepness, left, 1.0))
+    done += 1e-9
+    lots = np.floor(done, out=done).astype(np.int64)
     if shares is None:  # exact where the curve is all but straight
-        lots = np.maximum(lots, whole * np.arange(1, slices + 1) // slices)
+        np.maximum(lots, whole * even // slices, out=lots)
     lots[:, -1] = quantities
-    rows: NDArray[np.int64] = np.maximum.accumulate(np.minimum(lots, whole), axis=1)
+    rows: NDArray[np.int64] = np.maximum.accumulate(np.minimum(lots, whole, out=lots), axis=1, out=lots)
     return rows

@@ -112,9 +112,9 @@ class SlicedExecutor(RuleExecutor):
         )
 
 
-def largest_step(targets: Sequence[int], otherwise: int) -> int:
+def largest_step(targets: Sequence[int]) -> int:
     """Lots of the largest slice of a curve: what is ordinary at its peak is no catching up."""
-    return max((after - before for before, after in pairwise((0, *targets))), default=otherwise)
+    return max(after - before for before, after in pairwise((0, *targets)))
 
 
 def feasible_slices(terms: Terms, wanted: int, min_lots: int) -> int:

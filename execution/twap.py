@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from execution.base import Facts
 from execution.kernel import kernel
 from execution.params import OrderStyle, TwapParams
 from execution.plan import Curve, Plan, View
-from execution.profile import cumulative_floor
 from execution.sliced import SlicedExecutor, feasible_slices, largest_step
+from execution.whole_lots import cumulative_floor
+
+MOST_ALIKE: Final = 64  # schedules that are kept
 
 
 @kernel
@@ -43,13 +46,29 @@ class TWAPExecutor(SlicedExecutor):
         self, strategy_id: str, slice_count: int = 10, order_type: OrderStyle = "limit", **keywords: Any
     ) -> None:
         super().__init__(strategy_id, slice_count=slice_count, order_type=order_type, **keywords)
+        self._alike: tuple[TwapParams | None, dict[Hashable, Schedule]] = (None, {})
 
     def schedule(self, params: TwapParams, terms: Terms, facts: Facts) -> Schedule:
+        """Without draws it is the same wherever the terms are but for their time: made once, for these parameters."""
+        if params.randomize_time or params.randomize_size:
+            return self._schedule(params, terms, facts)
+        if self._alike[0] is not params:
+            self._alike = params, {}
+        known = self._alike[1]
+        key = terms.quantity, terms.horizon_ms, terms.limit_ticks, facts.side, facts.min_lots
+        if key not in known:
+            if len(known) == MOST_ALIKE:
+                known.clear()
+            known[key] = self._schedule(params, terms, facts)
+        return known[key]
+
+    def _schedule(self, params: TwapParams, terms: Terms, facts: Facts) -> Schedule:
         slices = feasible_slices(terms, self.slices_of(params, terms), facts.min_lots)
         plan = self.sliced_plan(params, terms, facts, slices)
         curve = randomised(params, plan, facts)
-        nominal = largest_step(curve.targets, plan.nominal)
-        return Schedule(plan if nominal == plan.nominal else replace(plan, nominal=nominal), curve)
+        if curve.targets:
+            plan = replace(plan, nominal=largest_step(curve.targets))
+        return Schedule(plan, curve)
 
     def _create_slice_intent(
         self,

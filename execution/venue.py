@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from execution.pressure import Pressure
 from execution.profile import VolumeHistory
 from execution.slippage import AlmgrenSlippageModel, FixedBpsSlippageModel, PowerLawSlippageModel, SlippageModel
 from execution.spread import Spread
+
+if TYPE_CHECKING:
+    from execution.batch_pack import Ground
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,13 @@ class Venue:
         """What an executor should know of it: no slice is shorter than a bar, data is stale when two are missing."""
         bar_ms = int(np.median(self.bars.ts_close_ns - self.bars.ts_open_ns)) // NS_PER_MS
         return {"instrument": self.instrument, "least_interval_ms": bar_ms, "stale_seconds": 2 * bar_ms / 1000}
+
+    @cached_property
+    def ground(self) -> Ground | None:
+        """What the compiled loop reads of it; None where that does not know such a market."""
+        from execution.batch_pack import ground, is_loop_venue
+
+        return ground(self) if is_loop_venue(self) else None
 
     def market(self) -> BarMarket:
         """A fresh market, in which nobody has traded yet."""

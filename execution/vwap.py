@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from core.contracts import OrderIntent
@@ -14,9 +13,10 @@ from execution.historical import HistoricalExecutor
 from execution.kernel import kernel
 from execution.params import VwapParams
 from execution.plan import Curve, Plan, View
-from execution.profile import VolumeHistory, cumulative_lots
+from execution.profile import VolumeHistory
 from execution.rules import slices_begun
 from execution.sliced import feasible_slices, largest_step
+from execution.whole_lots import cumulative_lots
 from research.data_reader import DataReader
 
 DEFAULT_INTERVAL_MS = 300_000
@@ -77,20 +77,20 @@ class VWAPExecutor(HistoricalExecutor):
 
     def schedule(self, params: VwapParams, terms: Terms, facts: Facts) -> Schedule:
         slices = feasible_slices(terms, self.slices_of(params, terms), facts.min_lots)
+        profile = self.past_profile(facts.symbol, terms, slices, params.lookback_days, params.min_volume_threshold)
+        curve = Curve(
+            targets=cumulative_lots(profile.weights, terms.quantity), volume=profile.expected(facts.instrument)
+        )
         plan = self.sliced_plan(
             params,
             terms,
             facts,
             slices,
+            nominal=largest_step(curve.targets),
             reweight=int(params.reweight),
             stray_ppm=round(params.max_stray * 1_000_000),
             settle_ppm=round(params.settle_at * 1_000_000),
         )
-        profile = self.past_profile(facts.symbol, terms, plan.slices, params.lookback_days, params.min_volume_threshold)
-        curve = Curve(
-            targets=cumulative_lots(profile.weights, terms.quantity), volume=profile.expected(facts.instrument)
-        )
-        plan = replace(plan, nominal=largest_step(curve.targets, plan.nominal))
         return Schedule(plan, curve, {"profile_source": profile.source})
 
     def _calculate_volume_profile(self, symbol: str, duration_seconds: int) -> list[float]:

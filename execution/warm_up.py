@@ -1,8 +1,8 @@
 """Compiles what is compiled, and leaves it on disk: `python -m execution.warm_up`, which `make setup` runs.
 
 It does so by playing tiny markets through the public drivers, one for each of them, so that nothing has to be listed
-twice. Where everything is on disk already this takes a second. Without numba, or without a folder to write to, there is
-nothing to prepare: the first run compiles for itself, or is played as plain Python.
+twice. Where everything is on disk already this takes half a second. Without numba, or without a folder to write to,
+there is nothing to prepare: the first run compiles for itself, or is played as plain Python.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def command() -> None:
 
 
 def warm_up() -> None:
-    """Plays one parent on a few bars and two orders in each kind of market of events."""
+    """Plays two parents on a few bars and two orders in each kind of market of events."""
     play_bars()
     play_events()
 
 
 def play_bars() -> None:
-    """A parent through the batch driver."""
+    """A parent that waits at its limits and one that only takes, through the batch driver."""
     import numpy as np
 
     from core.bars import Bars
@@ -50,11 +50,13 @@ def play_bars() -> None:
     bars = Bars("WARM/UP", opens_ns, opens_ns + MINUTE_NS, *columns)
     instrument = Instrument(bars.symbol, tick="0.1", lot="1")
     place = venue(bars, instrument, SquareRootSlippageModel(0.5), spread=bar_spread(bars, instrument, None, 5.0))
-    play(place, [Job(ExecutionAlgorithm("TWAP", bars.symbol, "buy", 100.0, 600), START_NS)])
+    ways: tuple[dict[str, object], ...] = ({"order_type": "limit_then_cross"}, {"order_type": "market"})
+    for params in ways:
+        play(place, [Job(ExecutionAlgorithm("TWAP", bars.symbol, "buy", 100.0, 600, params), START_NS)])
 
 
 def play_events() -> None:
-    """An order that rests and one that takes, on trades, on quotes and on a book."""
+    """An order that rests and one that takes, on trades, on quotes and on a book; and the best prices of the book."""
     import numpy as np
 
     from core.contracts import OrderIntent
@@ -62,7 +64,8 @@ def play_events() -> None:
     from execution.config import DEFAULT_FILLS
     from execution.ticks.feed import TickFeed
     from execution.ticks.market import TickMarket
-    from execution.ticks.rows import ASK_LEVEL, BEST_ASK, BEST_BID, BID_LEVEL, TRADE, Content, Rows
+    from execution.ticks.prepared import best_of
+    from execution.ticks.rows import ASK_LEVEL, BEST_ASK, BEST_BID, BID_LEVEL, LEVELS, TRADE, Content, Rows
 
     instrument = Instrument("WARM/UP", tick="0.1", lot="1")
     kinds: dict[Content, tuple[int, int]] = {
@@ -78,7 +81,10 @@ def play_events() -> None:
             np.full(4, 100.0),
             np.array([0, 0, 1, -1], np.int8),
         )
-        market = TickMarket(TickFeed(instrument.symbol, content, rows), instrument, fills=DEFAULT_FILLS)
+        feed = TickFeed(instrument.symbol, content, rows)
+        if feed.shows == LEVELS:
+            best_of(feed)
+        market = TickMarket(feed, instrument, fills=DEFAULT_FILLS)
         market.run(START_NS + MINUTE_NS)
         now_ns, symbol = market.now_ns, instrument.symbol
         market.submit(OrderIntent("rests", now_ns, "warm_up", symbol, "buy", "limit", 1.0, 99.9), now_ns)

@@ -105,7 +105,19 @@ def _rearm(trader: Trader, asked: Mapping[str, Any]) -> Answer:
 
 
 def _status(trader: Trader, _asked: Mapping[str, Any]) -> Answer:
-    return trader.facts()
+    engine = trader.engine
+    return {
+        "symbol": trader.session.instrument.symbol,
+        "now_ns": trader.now_ns,
+        "epoch": engine.epoch,
+        "working": len(engine.unfinished()),
+        "ended": len(engine.reports),
+        "fills": len(trader.fills),
+        "positions": dict(trader.ledger.positions()),
+        "killed": engine.killed,
+        "disabled": trader.gate.disabled,
+        "stopping": trader.stopping,
+    }
 
 
 _DO: Final[dict[str, Callable[[Trader, Mapping[str, Any]], Answer]]] = {

@@ -106,6 +106,7 @@ def trade(
     from execution.stored import ensure_data
     from live.live_market import live_session, poller_of
     from live.live_tape import LiveTape
+    from live.memory import set_aside
     from live.outcome import summary, table, write
     from live.service import Ending
     from live.session import open_session, read_files
@@ -137,7 +138,13 @@ def trade(
         else:
             session = open_session(files, DataReader(data_dir))
         trader = Trader(
-            session, journal, venue_journal.append, kill=KillSwitch(switch), orders=parents, publish=said.append
+            session,
+            journal,
+            venue_journal.append,
+            kill=KillSwitch(switch),
+            orders=parents,
+            publish=said.append,
+            together=venue_journal.together,
         )
         written = (entry.data for entry in read(settings.journal)) if journal.last else ()
         venue_lines = [entry.data for entry in read(settings.venue_journal)] if venue_journal.last else []
@@ -150,6 +157,7 @@ def trade(
                 slept_ns = session.tape.slept(trader.now_ns, clock.now_ns())
                 note(f"nothing is known of the market of the {_length(slept_ns)} before", quiet=quiet or as_json)
             feed = poller_of(session)
+        set_aside()
         ending = asyncio.run(_run(trader, said, clock, feed, quiet=quiet or as_json))
         trader.close(ending.value)
         found = summary(trader)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from broker.base import BrokerUnavailableError, VenueOrder
@@ -40,6 +41,8 @@ class Dealings:
     patience  how long to wait for what
     resends   whether an order of which this venue definitely knows nothing is sent again after a restart
     publish   hears what the engine says to the bus
+    together  a block for the requests of a turn, of whose answers nobody hears before it is over: a venue in this
+              process writes the lines of all of them at once
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Dealings:
         patience: Patience | None = None,
         resends: bool = False,
         publish: Callable[[Publish], None] = lambda _said: None,
+        together: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.engine = engine
         self.questions = Questions(patience)
@@ -58,6 +62,7 @@ class Dealings:
         self._now = now
         self._resends = resends
         self._publish = publish
+        self._together = together
         self._sweep: Sweep | None = None
         self._foreign = 0
 
@@ -68,19 +73,20 @@ class Dealings:
         engine = self.engine
         answers: deque[Answer] = deque(first)
         while True:
-            for effect in effects:
-                match effect:
-                    case Publish():
-                        self._publish(effect)
-                    case Submit(intent) if engine.killed:
-                        answers.append(unsent(intent, self._now()))
-                    case Submit(intent):
-                        self.questions.sent(intent.intent_id)
-                        answers.extend(self._venue.submit(intent, self._now()))
-                    case Withdraw(intent):
-                        answers.extend(self._venue.cancel(intent, self._now()))
-                    case Deny(decision):
-                        answers.append(decision)
+            with self._together():
+                for effect in effects:
+                    match effect:
+                        case Publish():
+                            self._publish(effect)
+                        case Submit(intent) if engine.killed:
+                            answers.append(unsent(intent, self._now()))
+                        case Submit(intent):
+                            self.questions.sent(intent.intent_id)
+                            answers.extend(self._venue.submit(intent, self._now()))
+                        case Withdraw(intent):
+                            answers.extend(self._venue.cancel(intent, self._now()))
+                        case Deny(decision):
+                            answers.append(decision)
             if not answers:
                 return
             answer = answers.popleft()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from core.contracts import OrderClosed, OrderIntent, RiskDecision
+from core.contracts import Contract, OrderClosed, OrderIntent, RiskDecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,17 @@ class Deny:
     decision: RiskDecision
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, match_args=False)
 class Publish:
-    """Tell the bus; nobody's money depends on who hears it."""
+    """Tell the bus; nobody's money depends on who hears it. What nobody listens to never becomes a dictionary."""
 
     topic: str
-    payload: dict[str, Any]
+    message: Contract
+    __match_args__: ClassVar = ("topic", "payload")
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        return self.message.to_dict()
 
 
 Effect = Submit | Withdraw | Deny | Publish

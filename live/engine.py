@@ -30,13 +30,14 @@ from core.instrument import Instrument
 from execution.algorithm import Schedule
 from execution.contracts import ExecutionReport
 from execution.desk import Gate, Worked
-from execution.events import Amend, Cancel, Event, Market, OrderUnknown, Pause, Resume, Step
+from execution.events import Amend, Cancel, Event, Market, OrderUnknown, Pause, Resume
 from execution.intake import Request
 from execution.parent import ParentOrder
 from execution.switchboard import Command, Switchboard
 from live import entries
 from live.effects import Deny, Effect, Publish, Submit, Withdraw
 from live.orders import OrderStore
+from live.recorded import Recorded
 
 Wish = Pause | Resume | Amend | Cancel
 VenueEvent = OrderEvent | FillEvent | OrderClosed | OrderUnknown
@@ -61,34 +62,6 @@ class Switch(Protocol):
     def tripped(self) -> bool: ...
     def trip(self, by: str, reason: str, ts_ns: int) -> object: ...
     def clear(self, by: str, reason: str, ts_ns: int) -> None: ...
-
-
-class Recorded:
-    """A parent for which every word that it hears is written down before it acts on it."""
-
-    def __init__(self, parent: Worked, execution_id: str, note: Callable[[dict[str, Any]], None]) -> None:
-        self.parent = parent
-        self._execution_id = execution_id
-        self._note = note
-
-    @property
-    def ended(self) -> bool:
-        return self.parent.ended
-
-    @property
-    def listens(self) -> bool:
-        return self.parent.listens
-
-    @property
-    def state(self) -> str:
-        return str(getattr(self.parent, "state", "working"))
-
-    def on(self, event: Event, now_ns: int) -> Step:
-        self._note({"k": entries.HEARD, "t": now_ns, "x": self._execution_id, "e": entries.from_event(event)})
-        return self.parent.on(event, now_ns)
-
-    def report(self) -> ExecutionReport:
-        return self.parent.report()
 
 
 class Engine:
@@ -179,7 +152,7 @@ class Engine:
         report = self._finished(report)
         self.reports[report.execution_id] = report
         self.note({"k": entries.REFUSED, "t": now_ns, "report": report.to_dict()})
-        return [Publish(topics.REPORT, report.to_dict())]
+        return [Publish(topics.REPORT, report)]
 
     def tell(self, execution_id: str, wish: Wish, now_ns: int) -> list[Effect]:
         """Pause, resume, amend or cancel. Raises ValueError for an execution that is not here."""
@@ -205,7 +178,7 @@ class Engine:
         if not self.board.owns(event):
             self.note({"k": entries.STRAY, "t": now_ns, "e": entries.from_event(event)})
         self.book(event)
-        said = [] if isinstance(event, OrderUnknown) else [Publish(_TOPICS[type(event)], event.to_dict())]
+        said = [] if isinstance(event, OrderUnknown) else [Publish(_TOPICS[type(event)], event)]
         return self._carry_out(self.board.fate(event, now_ns), now_ns, said)
 
     def refused(self, decision: RiskDecision, now_ns: int) -> list[Effect]:
@@ -353,14 +326,19 @@ class Engine:
             return effects
         wanted = [*self.pending, *commands]
         self.pending.clear()
+        lines: list[dict[str, Any]] = []
         sends = False
         for command in wanted:
             if isinstance(command, ExecutionReport):
-                effects.append(self._report(command, now_ns))
+                report = self._finished(command)
+                self.over(report)
+                lines.append({"k": entries.REPORT, "t": now_ns, "report": report.to_dict()})
+                effects.append(Publish(topics.REPORT, report))
                 continue
-            payload = command.to_dict()
-            decision = self._decide(command, payload, now_ns)
-            effects += (Publish(topics.INTENT, payload), Publish(topics.RISK, decision.to_dict()))
+            self._price(command.symbol)  # the gate must not judge by an older market than the parent saw
+            decision = self.gate.check(command, now_ns)
+            lines.append(entries.of_order(command, decision, now_ns))
+            effects += (Publish(topics.INTENT, command), Publish(topics.RISK, decision))
             if not decision.allowed:
                 self.denied[command.intent_id] = decision
                 effects.append(Deny(decision))
@@ -372,24 +350,11 @@ class Engine:
             else:
                 self.orders.sent(command)
                 effects.append(Submit(command))
+        for line in lines:
+            self.note(line)
         if sends:
             self._log.sync()
         return effects
-
-    def _decide(self, intent: OrderIntent, payload: dict[str, Any], now_ns: int) -> RiskDecision:
-        self._price(intent.symbol)  # the gate must not judge by an older market than the parent saw
-        decision = self.gate.check(intent, now_ns)
-        entry: dict[str, Any] = {"k": entries.ORDER, "t": now_ns, "i": payload, "ok": decision.allowed}
-        if not decision.allowed:
-            entry |= {"why": decision.reason, "caps": decision.caps}
-        self.note(entry)
-        return decision
-
-    def _report(self, report: ExecutionReport, now_ns: int) -> Publish:
-        report = self._finished(report)
-        self.over(report)
-        self.note({"k": entries.REPORT, "t": now_ns, "report": report.to_dict()})
-        return Publish(topics.REPORT, report.to_dict())
 
     def _finished(self, report: ExecutionReport) -> ExecutionReport:
         return replace(report, settings={**self._settings, **report.settings})

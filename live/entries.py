@@ -19,11 +19,11 @@ Every entry has `k`, its kind, and `t`, when, in nanoseconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from core import codec
-from core.contracts import FillEvent, OrderClosed, OrderEvent, RiskDecision
+from core.contracts import FillEvent, OrderClosed, OrderEvent, OrderIntent, RiskDecision
 from execution.algorithm import Schedule
 from execution.events import Amend, Cancel, Event, Market, OrderUnknown, Pause, Resume, Wake
 from execution.plan import Curve, Plan
@@ -61,10 +61,25 @@ _EVENTS: Final[dict[str, type]] = {
 }
 
 
+def of_order(intent: OrderIntent, decision: RiskDecision, now_ns: int) -> dict[str, Any]:
+    """The line of a child or a cancel that a parent wants to send."""
+    entry: dict[str, Any] = {"k": ORDER, "t": now_ns, "i": intent, "ok": decision.allowed}
+    return entry if decision.allowed else entry | {"why": decision.reason, "caps": decision.caps}
+
+
+def venue_lines(note: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], None]:
+    """A venue's lines, as entries of a journal."""
+
+    def write(line: dict[str, Any]) -> None:
+        note({"k": VENUE, **line})
+
+    return write
+
+
 def from_event(event: Event) -> list[Any]:
-    """[kind, fields]; a wake-up is its kind alone."""
-    fields = codec.to_dict(event)
-    return [type(event).__name__, fields] if fields else [type(event).__name__]
+    """[kind, the event]; a wake-up is its kind alone. Written as JSON, `to_event` reads it back."""
+    name = type(event).__name__
+    return [name] if isinstance(event, Wake | Resume) else [name, event]
 
 
 def to_event(written: list[Any]) -> Event:

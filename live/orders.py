@@ -7,12 +7,14 @@ by their id, a close by the total that it names.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Final
 
 from core.contracts import FillEvent, OrderClosed, OrderIntent
 
 DUST = 1e-9
+_NO_FILLS: Final[frozenset[str]] = frozenset()
 
 
 class Standing(Enum):
@@ -35,7 +37,7 @@ class SentOrder:
     standing: Standing = Standing.SENT
     filled: float = 0.0
     total: float | None = None
-    fill_ids: set[str] = field(default_factory=set)
+    fill_ids: set[str] | frozenset[str] = _NO_FILLS  # most orders never have one
     withdrawal: OrderIntent | None = None
 
     @property
@@ -95,6 +97,8 @@ class OrderStore:
         order = self._orders.get(fill.order_id)
         if order is None or fill.fill_id in order.fill_ids:
             return False
+        if isinstance(order.fill_ids, frozenset):
+            order.fill_ids = set()
         order.fill_ids.add(fill.fill_id)
         order.filled += fill.qty
         self._settle(order)

@@ -37,6 +37,7 @@ class Patience:
 @dataclass(slots=True)
 class _Question:
     known: object  # what we knew of the order when we last looked
+    withdrawal: object  # and how it was to be cancelled
     since_ns: int  # when this process first saw it
     due_ns: int
     wait_ns: int
@@ -54,14 +55,17 @@ class Questions:
         before, self._open = self._open, {}
         for order in live:
             name = order.intent.intent_id
-            known = (order.standing, order.filled, order.total, order.withdrawal)
+            known = (order.standing, order.filled, order.total, order.withdrawal is not None)
+            wait_ns = self._first_wait(order)
             question = before.get(name)
             if question is None:
-                wait_ns = self._first_wait(order)
-                question = _Question(known, now_ns, now_ns + wait_ns, wait_ns)
+                question = _Question(known, order.withdrawal, now_ns, now_ns + wait_ns, wait_ns)
             elif question.known != known:
-                question.known, question.wait_ns = known, self._first_wait(order)
-                question.due_ns = now_ns + question.wait_ns
+                question.known, question.due_ns, question.wait_ns = known, now_ns + wait_ns, wait_ns
+            elif question.withdrawal is not order.withdrawal:
+                # Another request to cancel is nothing that we have heard: it puts off no question.
+                question.due_ns, question.wait_ns = min(question.due_ns, now_ns + wait_ns), wait_ns
+            question.withdrawal = order.withdrawal
             self._open[name] = question
         return min((question.due_ns for question in self._open.values()), default=None)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -60,6 +61,7 @@ class Replay:
         remind: Callable[[Moment], None] = lambda _moment: None,
         look: Callable[[int], Iterable[tuple[str, Data]]] = lambda _now_ns: (),
         publish: Callable[[Publish], None] = lambda _said: None,
+        together: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._engine = engine
         self._venue = venue
@@ -70,7 +72,13 @@ class Replay:
         self._peeked: Moment | None = None
         self.now_ns = engine.now_ns
         self.dealings = Dealings(
-            engine, venue, now=lambda: self.now_ns, patience=FORGETS_NOTHING, resends=True, publish=publish
+            engine,
+            venue,
+            now=lambda: self.now_ns,
+            patience=FORGETS_NOTHING,
+            resends=True,
+            publish=publish,
+            together=together,
         )
 
     @property

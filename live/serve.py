@@ -95,11 +95,14 @@ class _Process:
     say: Callable[[str], None]
     open: Callable[[Path], Journal]
 
-    @property
-    def found(self) -> list[dict[str, Any]]:
+    def entries(self, journal: Journal) -> list[dict[str, Any]]:
         from core.journal_read import read
 
-        return [entry.data for entry in read(self.journal.folder)]
+        return [entry.data for entry in read(journal.folder)]
+
+    @property
+    def found(self) -> list[dict[str, Any]]:
+        return self.entries(self.journal)
 
 
 def _serve(
@@ -194,6 +197,7 @@ async def _risk(process: _Process) -> None:
     session, found = process.session, process.found
     instrument, limits = session.instrument, session.files.limits
     clock, beat, following = await _time(process)
+    starts = process.bus.subscribe(topics.EPOCH)
     epoch = await process.bus.next_epoch(epochs.RISK, last_epoch(found))
     gate = RiskGate(limits, kill=process.kill, instruments={instrument.symbol: instrument})
     engine = RiskEngine(
@@ -203,6 +207,7 @@ async def _risk(process: _Process) -> None:
         clock=clock,
         journal=process.journal,
         epoch=epoch,
+        starts=starts,
         on_refused=lambda topic, why: process.say(f"{topic}: {why}"),
     )
     engine.recall(found)
@@ -215,8 +220,7 @@ async def _risk(process: _Process) -> None:
 
 
 async def _router(process: _Process) -> None:
-    from core import epochs
-    from core.journal_read import read
+    from core import epochs, topics
     from live.routing import Routing
     from live.serve_router import RouterService
     from live.serve_run import begin, first, last_epoch
@@ -235,29 +239,30 @@ async def _router(process: _Process) -> None:
         routing=routing,
         settings=session.market.venue.settings,
         switch_file=session.files.limits.kill_switch_file,
+        starts=process.bus.subscribe(topics.EPOCH),
         on_refused=lambda topic, why: process.say(f"{topic}: {why}"),
     )
-    service.recall(found, (entry.data for entry in read(tape.folder)))
+    service.recall(found, process.entries(tape))
     epoch = await process.bus.next_epoch(epochs.ROUTER, last_epoch(found))
     service.engine.epoch = begin(process.journal, found, session.identity, beat.run, clock.now_ns(), epoch)
     process.say(f"ready, {len(service.engine.unfinished())} parents at work")
     await first(following, service.run())
 
 
-async def _time(process: _Process) -> tuple[FollowedClock, Beat, Any]:
-    """The broker's clock, its first beat, and the job of following it."""
+async def _time(process: _Process) -> tuple[FollowedClock, Beat, asyncio.Task[None]]:
+    """The broker's clock, its first beat, and the job of following it. Raises BusError where the bus ends before."""
     from core import topics
     from live.serve_time import FollowedClock
 
     clock = FollowedClock(asyncio.get_running_loop().time)
     following = asyncio.create_task(clock.follow(process.bus.subscribe(topics.CLOCK)))
     process.say("waits for the broker")
-    beat = await clock.begun()
-
-    async def follow() -> None:
-        await following
-
-    return clock, beat, follow()
+    begun = asyncio.create_task(clock.begun())
+    await asyncio.wait((following, begun), return_when=asyncio.FIRST_COMPLETED)
+    if not begun.done():
+        begun.cancel()
+        await following  # the bus has ended: no beat will come
+    return clock, await begun, following
 
 
 if __name__ == "__main__":

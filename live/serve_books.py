@@ -14,11 +14,12 @@ from typing import Any, Final, Literal, Protocol
 from broker.base import WIRE_ID, VenueOrder
 from broker.paper import PaperVenue, VenueNews
 from core import topics
+from core.bus import Said
 from core.contracts import FillEvent, OrderClosed, OrderEvent, OrderIntent
 from core.epochs import Fence, without_epochs
 from live import entries
 from live.engine import Log
-from live.serve_run import Said
+from live.replay import Moment
 from live.tape import Tape
 
 SHUT: Final = "shut"  # an order id that is not taken, now or ever, and why
@@ -71,6 +72,7 @@ class Books:
         self._max_age_ns = None if max_age_s is None else round(max_age_s * 1e9)
         self._moments = tape.moments()
         self._next = next(self._moments, None)
+        self._newest: Moment | None = None  # that has been given out
         self._shown_ns = -1  # up to here the market has been given out
         self._told_shown_ns = -1  # and this is written down
         self._ran_ns = 0  # up to here the venue has been played
@@ -103,6 +105,7 @@ class Books:
             self._unsaid.popleft()
         self._told = told
         while self._next is not None and self._next.ts_ns <= self._shown_ns:
+            self._newest = self._next
             self._next = next(self._moments, None)
 
     @property
@@ -115,11 +118,15 @@ class Books:
         while self._next is not None and self._next.ts_ns <= now_ns:
             moment = self._next
             self._run(moment.ts_ns)
-            for number, (topic, message) in enumerate(moment.news()):
-                yield Said(topic, message.to_dict(), f"{topic}/{moment.ts_ns}/{number}")
+            yield from _news(moment)
+            self._newest = moment
             self._shown_ns = moment.ts_ns
             self._next = next(self._moments, None)
         self._run(now_ns)
+
+    def newest(self) -> list[Said]:
+        """The market's newest news once more, after a restart."""
+        return [] if self._newest is None else list(_news(self._newest))
 
     # ---- what it is asked
 
@@ -233,6 +240,11 @@ class Books:
             f"kill-{self._withdrawals}", self.now_ns, "kill", order.symbol, "buy", "market", order.qty,
             action="cancel", target_intent_id=order.intent_id,
         )  # fmt: skip
+
+
+def _news(moment: Moment) -> Iterator[Said]:
+    for number, (topic, message) in enumerate(moment.news()):
+        yield Said(topic, message.to_dict(), f"{topic}/{moment.ts_ns}/{number}")
 
 
 def _said(news: VenueNews, *, again: bool) -> Said:

@@ -12,16 +12,17 @@ A message is finished once the venue's journal has what it asked for.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, Final
 
 from core import topics
-from core.bus import GroupBus
+from core.bus import GroupBus, Said
 from core.bus_groups import Consumer, Delivery
 from core.contracts import OrderIntent
 from core.epochs import read_announcement
 from live.engine import Log
 from live.serve_books import Books
-from live.serve_run import Said, first, publish, who_and_why
+from live.serve_run import first, who_and_why
 from live.serve_time import BEAT_S, Beat, TapeClock
 from risk.kill import KillSwitch
 
@@ -47,6 +48,7 @@ class BrokerService:
     async def run(self) -> None:
         heard = (topics.KILL, topics.EPOCH, topics.ASK, topics.ORDERS)
         async with self._bus.consume(GROUP, *heard, consumer=GROUP) as consumer:
+            self._remember(self._books.newest())
             await self._say()  # what may not have been published before the last end
             await first(self._listen(consumer), self._play(), self._beat())
 
@@ -80,7 +82,7 @@ class BrokerService:
         while True:
             beat = Beat(self._clock.now_ns(), self._clock.speed, self._run_name)
             quotes = [Said(topic, quote) for topic, quote in self._quotes.items()]
-            await publish(self._bus, [Said(topics.CLOCK, beat.to_dict()), *quotes])
+            await self._bus.publish_all([Said(topics.CLOCK, beat.to_dict()), *quotes])
             await asyncio.sleep(BEAT_S)
 
     # ---- inside
@@ -111,10 +113,14 @@ class BrokerService:
         self._books.told(len(news))
 
     async def _publish(self, said: list[Said]) -> None:
+        self._remember(said)
+        await self._bus.publish_all(said)
+
+    def _remember(self, said: Iterable[Said]) -> None:
+        """Quotes, for whoever starts later."""
         for one in said:
             if one.topic.startswith(_QUOTES):
                 self._quotes[one.topic] = one.payload
-        await publish(self._bus, said)
 
     def _now(self) -> int:
         return max(self._clock.now_ns(), self._books.now_ns)

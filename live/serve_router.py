@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 from zlib import crc32
 
 from core import codec, epochs, topics
-from core.bus import GroupBus
+from core.bus import GroupBus, Said
 from core.bus_groups import Consumer, Delivery
 from core.contracts import (
     Contract,
@@ -46,7 +46,7 @@ from live.orders import Standing
 from live.questions import Patience, Questions
 from live.recovery import recall, unheard, unsettled
 from live.routing import Routing
-from live.serve_run import Said, first, publish, who_and_why
+from live.serve_run import first, who_and_why
 from live.serve_time import NS
 from live.switch import last_cleared
 from live.wanted import PEOPLE
@@ -95,6 +95,7 @@ class RouterService:
     journal, tape  the engine's journal, and the market as it was heard
     routing        the router whose `before` the intake is, over the same journal
     switch_file    the kill switch's, whose log says who cleared it
+    starts         `ctl.epoch`, subscribed to before the epoch was taken: a newer router may begin before this one runs
     on_refused     hears of messages that could not be read (topic, reason)
     """
 
@@ -111,6 +112,7 @@ class RouterService:
         settings: Mapping[str, Any] | None = None,
         switch_file: str | None = None,
         patience: Patience = PATIENCE,
+        starts: AsyncIterator[dict[str, Any]] | None = None,
         on_refused: Callable[[str, str], None] = lambda _topic, _reason: None,
     ) -> None:
         self._bus = bus
@@ -122,11 +124,13 @@ class RouterService:
         self._kill = kill
         self._clock = clock
         self._switch_file = switch_file
+        self._starts = starts
         self._on_refused = on_refused
         self._gate = GateElsewhere()
         self._questions = Questions(patience)
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
+        self._wakes_ns: int | None = None  # what the task that wakes parents waits for
         self._waiting: list[Delivery] = []  # parents that came before the first price
         self._newest: dict[str, dict[str, Any]] = {}  # of each market topic
         self._ask_ns = 0
@@ -152,7 +156,8 @@ class RouterService:
 
     async def run(self) -> None:
         heard = (topics.KILL, *_NEWS, topics.RISK, *self._market, topics.PARENT)
-        epoch, starts = self.engine.epoch, self._bus.subscribe(topics.EPOCH)
+        epoch = self.engine.epoch
+        starts = self._starts if self._starts is not None else self._bus.subscribe(topics.EPOCH)
         async with self._bus.consume(GROUP, *heard, consumer=f"{GROUP}#{epoch}") as consumer:
             if epoch:
                 await epochs.announce(self._bus, epochs.ROUTER, epoch)
@@ -176,7 +181,8 @@ class RouterService:
                     await consumer.done(delivery)
                 if self._waiting and self._price() > 0:
                     await self._take_waiting(consumer)
-            self._changed.set()
+                if self.engine.wake_ns != self._wakes_ns:
+                    self._changed.set()
 
     async def _wake(self) -> None:
         loop = asyncio.get_running_loop()
@@ -187,7 +193,7 @@ class RouterService:
                     await self._perform(self.engine.wake(self._now()))
                 await self._ask(round(loop.time() * NS))
                 self._changed.clear()
-                wake_ns = self.engine.wake_ns
+                self._wakes_ns = wake_ns = self.engine.wake_ns
             wait_s = LOOK_S if wake_ns is None else min(LOOK_S, self._clock.seconds_until(wake_ns))
             try:
                 async with asyncio.timeout(wait_s):
@@ -250,7 +256,7 @@ class RouterService:
             request = self._intake.request(intent, now_ns, self._price())
             known = self.engine.reports.get(request.execution_id)
             if known is not None:
-                await publish(self._bus, [Said(topics.REPORT, known.to_dict())])  # who asks again wants to know
+                await self._bus.publish_all([Said(topics.REPORT, known.to_dict())])  # who asks again wants to know
                 return
             if request.execution_id in self.engine.parents:
                 return
@@ -305,7 +311,7 @@ class RouterService:
                 lost.append(self._intent(question.order.intent))
             if question.withdrawal is not None:
                 lost.append(self._intent(question.withdrawal))
-        await publish(self._bus, lost)
+        await self._bus.publish_all(lost)
         await self._perform([*self.engine.unheard(), *self.engine.resume(self._now())])
 
     async def _perform(self, effects: Iterable[Effect]) -> None:
@@ -325,7 +331,7 @@ class RouterService:
                         said.append(self._intent(intent))
                     case Deny(decision):
                         answers.append(decision)
-            await publish(self._bus, said)
+            await self._bus.publish_all(said)
             if not answers:
                 return
             more: list[Effect] = []

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from core.bus import GroupBus
 from core.errors import FillwrightError
 from execution.stored import program_version
 from live import entries
@@ -62,25 +61,9 @@ def last_epoch(found: Iterable[Mapping[str, Any]]) -> int:
     return max((int(entry["epoch"]) for entry in found if entry["k"] == entries.START), default=0)
 
 
-class Said(NamedTuple):
-    """A message for the bus; the same id is the same message. `message_id` None: it is to be heard again."""
-
-    topic: str
-    payload: dict[str, Any]
-    message_id: str | None = None
-
-
-async def publish(bus: GroupBus, messages: Sequence[Said]) -> None:
-    """In this order, without waiting for the answer to one before the next one is sent."""
-    if len(messages) == 1:
-        await bus.publish_json(messages[0].topic, messages[0].payload, message_id=messages[0].message_id)
-    elif messages:
-        await asyncio.gather(*(bus.publish_json(one.topic, one.payload, message_id=one.message_id) for one in messages))
-
-
-async def first(*jobs: Coroutine[Any, Any, object]) -> None:
+async def first(*jobs: Awaitable[object]) -> None:
     """Runs them together until the first one ends; the others are cancelled, and what it raised is raised."""
-    tasks = [asyncio.create_task(job) for job in jobs]
+    tasks = [asyncio.ensure_future(job) for job in jobs]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -7,6 +7,7 @@ counts from when it is heard.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -69,14 +70,20 @@ class FollowedClock:
     def now_ns(self) -> int:
         """0 before the first beat."""
         if self._beat is not None:
-            since_s = min(self._steady() - self._heard_s, TRUSTED_S)
-            self._latest_ns = max(self._latest_ns, self._beat.ts_ns + round(since_s * self._beat.speed * NS))
+            self._latest_ns = max(self._latest_ns, self._told_ns(self._beat))
         return self._latest_ns
 
     def seconds_until(self, ts_ns: int) -> float:
-        """Of `steady`; 0 for what is over."""
-        speed = 1.0 if self._beat is None else self._beat.speed
-        return max(0.0, (ts_ns - self.now_ns()) / NS / speed)
+        """Of `steady`; 0 for what is over, infinite while it stands still."""
+        if ts_ns <= self.now_ns():
+            return 0.0
+        if self._beat is None or self._steady() - self._heard_s >= TRUSTED_S:
+            return math.inf
+        return (ts_ns - self._told_ns(self._beat)) / NS / self._beat.speed
+
+    def _told_ns(self, beat: Beat) -> int:
+        since_s = min(self._steady() - self._heard_s, TRUSTED_S)
+        return beat.ts_ns + round(since_s * beat.speed * NS)
 
     async def follow(self, beats: AsyncIterator[Mapping[str, Any]]) -> None:
         """Hears `ctl.clock` until it ends."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Final
 
 from broker.paper import PaperVenue
-from core import topics
 from core.contracts import FillEvent, OHLCVBar, OrderIntent
 from core.errors import nearest
 from core.frozen import FrozenDict
@@ -44,7 +44,8 @@ ASK_EVERY_NS: Final = 100_000_000  # at most
 class Trader:
     """Everything of a trading process but its process. `open` first, then `step` on.
 
-    `publish` hears what goes to the bus. `orders`: parents of a file.
+    `journal` is the engine's; `note` takes the venue's lines, in blocks of `together`. `publish` hears what goes to the
+    bus. `orders`: parents of a file.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Trader:
         kill: KillSwitch,
         orders: Iterable[Wanted] = (),
         publish: Callable[[Publish], None] = lambda _said: None,
+        together: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.session = session
         self.kill = kill
@@ -64,6 +66,7 @@ class Trader:
         self.routing = Routing.of(session, journal)
         self._diary = Diary(self.routing or journal)
         self._publish = publish
+        self._together = together
         self._orders = tuple(orders)
         self._intake: Intake | RoutedIntake = session.intake()
         self.identity: dict[str, Any] | None = None  # of the last start in the journal
@@ -79,7 +82,7 @@ class Trader:
             on_fill=self._on_fill,
         )
         self.ledger = Ledger(instrument, session.settings.capital, lambda name: self.engine.parents[name].strategy_id)
-        self.venue = PaperVenue(instrument.venue or "paper", session.tape.market, note=_entry(note))
+        self.venue = PaperVenue(instrument.venue or "paper", session.tape.market, note=entries.venue_lines(note))
         self._past = Past()
         self._recovering = False
         self._told_ns = 0  # when what is being recalled happened
@@ -112,6 +115,7 @@ class Trader:
             remind=self._remind,
             look=self.session.tape.look,
             publish=self._said,
+            together=self._together,
         )
         engine.epoch += 1
         start = {"epoch": engine.epoch, "settings": identity, "version": program_version()}
@@ -225,21 +229,6 @@ class Trader:
         while self.has(self._intake.name(PEOPLE, f"order-{number}")):
             number += 1
         return f"order-{number}"
-
-    def facts(self) -> dict[str, Any]:
-        """How the trader stands."""
-        return {
-            "symbol": self.session.instrument.symbol,
-            "now_ns": self.now_ns,
-            "epoch": self.engine.epoch,
-            "working": len(self.engine.unfinished()),
-            "ended": len(self.engine.reports),
-            "fills": len(self.fills),
-            "positions": dict(self.ledger.positions()),
-            "killed": self.engine.killed,
-            "disabled": self.gate.disabled,
-            "stopping": self.stopping,
-        }
 
     # ---- the kill switch
 
@@ -373,9 +362,8 @@ class Trader:
         self._tell_ledger(partial(self.ledger.filled, fill), now_ns)
 
     def _said(self, said: Publish) -> None:
-        if said.topic == topics.REPORT:
-            report = self.engine.reports[said.payload["execution_id"]]
-            self._tell_ledger(partial(self.ledger.ended, report), self.now_ns)
+        if isinstance(said.message, ExecutionReport):
+            self._tell_ledger(partial(self.ledger.ended, said.message), self.now_ns)
         self._publish(said)
 
     def _tell_ledger(self, event: Callable[[], None], now_ns: int) -> None:
@@ -407,12 +395,3 @@ class Trader:
                 case entries.DECIDED:
                     self._past.decided(self._told_ns)
             yield entry
-
-
-def _entry(note: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], None]:
-    """A venue's line as an entry of a journal."""
-
-    def write(line: dict[str, Any]) -> None:
-        note({"k": entries.VENUE, **line})
-
-    return write

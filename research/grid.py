@@ -30,10 +30,9 @@ def step_of(values: NDArray[np.float64]) -> str:
 
     "0.0001" where eight decimals do not do. Values must be finite.
     """
-    different = np.unique(values)
-    tolerance = 1e-12 * np.abs(different)
+    tolerance = 1e-12 * np.abs(values)
     for decimals in range(_MOST_DECIMALS + 1):
-        if (np.abs(np.round(different, decimals) - different) <= tolerance).all():
+        if (np.abs(np.round(values, decimals) - values) <= tolerance).all():
             return _text(decimals)
     return _text(_FALLBACK)
 

@@ -31,7 +31,7 @@ class Breakers:
 
     def sent(self, intent_id: str, now_ns: int) -> None:
         """An order has been let through."""
-        if len(self._sent) == self._sent.maxlen:
+        if self._rejected and len(self._sent) == self._sent.maxlen:
             self._rejected.discard(self._sent[0][0])
         self._sent.append((intent_id, now_ns))
 

@@ -143,6 +143,10 @@ class _Run:
         np.maximum.at(last_heard, conduct.fill_order, self._heard)
         filled = conduct.taken >= conduct.lots
         self._done = np.where(closed, np.maximum(self._closed, last_heard), np.where(filled, last_heard, _NEVER))
+        at = np.concatenate((self._sent, self._heard, self._closed[closed]))
+        self._gone = closed
+        self._time = np.argsort(at, kind="stable")  # of all that is sent, heard and closed, in that order
+        self._known = np.searchsorted(at[self._time], self._checked)  # at each check
         collar = (limits.price_collar_bps or 0.0) * BPS
         self._edge = conduct.ask * (1.0 + collar)
         self._low = conduct.bid * (1.0 - collar)
@@ -178,8 +182,7 @@ class _Run:
         window_ns = int(rate.window_s * NS_PER_S)
         passes = _most(it.ts_ns, window_ns) <= (rate.max_orders or 0)
         passes &= _most(it.cancel_ns, window_ns) <= (rate.max_cancels or 0)
-        _, first = np.unique(it.fill_order, return_index=True)
-        first = np.sort(first)
+        first = _firsts(it.fill_order)
         for side in (1, -1):
             mine = it.fill_ts_ns[first][it.side[it.fill_order[first]] == side]
             rising = bool((np.diff(mine) >= 0).all())
@@ -207,11 +210,10 @@ class _Run:
     def parents_pass(self) -> bool:
         """R11: what a parent's children have filled and may still fill stays within it."""
         it = self._it
-        at = np.concatenate((self._sent, self._closed))
-        freed = np.where(self._closed < _NEVER, it.taken - it.lots, 0)
-        change = np.concatenate((it.lots, freed))
-        parent = np.concatenate((it.parent, it.parent))
-        order = np.lexsort((at, parent))
+        freed = (it.taken - it.lots)[self._gone]
+        change = np.concatenate((it.lots, np.zeros(len(it.fill_lots), np.int64), freed))[self._time]
+        parent = np.concatenate((it.parent, it.parent[it.fill_order], it.parent[self._gone]))[self._time]
+        order = np.argsort(parent, kind="stable")
         total = np.cumsum(change[order])
         starts = np.flatnonzero(np.diff(parent[order], prepend=-1))
         base = np.repeat(np.concatenate(([0], total[starts[1:] - 1])), np.diff(np.append(starts, len(order))))
@@ -224,17 +226,14 @@ class _Run:
         """R08, R09, R10, R13: what is held and open when an order comes."""
         it, here, account = self._it, self._limits, limits.account
         lots = it.lots
-        position = self._before(self._heard, it.side[it.fill_order] * it.fill_lots)
+        position = self._known_sum(heard=it.side[it.fill_order] * it.fill_lots)
         buys, sells = (self._open(it.side == side) for side in (1, -1))
         buy = it.side > 0
         worst = np.where(buy, position + buys + lots, sells + lots - position) * it.lot
         count = self._count(self._sent, self._done, np.ones(len(lots), np.bool_)) + 1
-        resting = np.minimum(self._done, self._closed)
-        to_sell = self._count(self._sent, resting, ~buy & ~self._market)
-        to_buy = self._count(self._sent, resting, buy & ~self._market)
-        if (np.where(buy, to_sell, to_buy) > 0).any():
-            return False  # whether they meet is for the gate to say
-        buys_worth, sells_worth = (self._worth(it.side == side) for side in (1, -1))
+        if not self._market.all() and self._may_meet(buy):
+            return False  # whether they do is for the gate to say
+        buys_worth, sells_worth = self._worth(it.side > 0, buys), self._worth(it.side < 0, sells)
         worth = it.qty * self._price * self._size
         value = position * it.lot * (it.bid + it.ask) / 2 * self._size
         up = value + buys_worth + np.where(buy, worth, 0.0)
@@ -248,67 +247,78 @@ class _Run:
         )
         return bool(fits.all())
 
+    def _may_meet(self, buy: NDArray[np.bool_]) -> bool:
+        """Whether a limit order of the other side was in the market when any order came."""
+        resting = np.minimum(self._done, self._closed)
+        to_sell = self._count(self._sent, resting, ~buy & ~self._market)
+        to_buy = self._count(self._sent, resting, buy & ~self._market)
+        return bool((np.where(buy, to_sell, to_buy) > 0).any())
+
     def loss_passes(self, limits: RiskLimits) -> bool:
         """R12, by a bound: against the most that the account was worth since the last event of another day."""
         it = self._it
         most = _set(limits.account.max_daily_loss)
         at = np.concatenate((self._heard, self._checked))
         order = np.argsort(at, kind="stable")
-        checks = np.zeros(len(self._heard))
-        cash = np.cumsum(np.concatenate((it.fill_cash, np.zeros(len(it.ts_ns))))[order])
-        held = np.cumsum(
-            np.concatenate((it.side[it.fill_order] * it.fill_lots, np.zeros(len(it.ts_ns), np.int64)))[order]
-        )
-        mark = np.concatenate((checks * np.nan, (it.bid + it.ask) / 2))[order]
-        known = np.maximum.accumulate(np.where(np.isnan(mark), 0, np.arange(len(mark))))
-        equity = cash + held * it.lot * mark[known] * self._size
-        equity = np.concatenate(([0.0], equity))
-        stamps = np.concatenate((it.fill_ts_ns, it.price_ns))[order]
-        days = np.concatenate(([-1], np.maximum.accumulate(stamps // DAY_NS)))
-        is_check = np.concatenate(([False], (order >= len(self._heard))))
-        today = np.concatenate(
-            ([-1], np.maximum.accumulate(np.concatenate((it.fill_ts_ns, it.ts_ns))[order] // DAY_NS))
-        )
+        fills, checks = len(self._heard), len(self._checked)
+        cash = np.cumsum(np.concatenate((it.fill_cash, np.zeros(checks)))[order])
+        held = np.cumsum(np.concatenate((it.side[it.fill_order] * it.fill_lots, np.zeros(checks, np.int64)))[order])
+        mark = np.concatenate((np.zeros(fills), (it.bid + it.ask) / 2))[order]
+        is_check = order >= fills
+        known = np.maximum.accumulate(np.where(is_check, np.arange(len(mark)), 0))
+        equity = np.concatenate(([0.0], cash + held * it.lot * mark[known] * self._size))
+        days = _days(it.fill_ts_ns, it.price_ns, order)
+        today = _days(it.fill_ts_ns, it.ts_ns, order)
+        is_check = np.concatenate(([False], is_check))
         noise = 1e-6 * (1.0 + float(np.abs(equity).max()))
-        for day in np.unique(today[is_check]):
-            first = max(0, int(np.searchsorted(days, day)) - 1)
-            last = int(np.searchsorted(today, day, side="right"))
-            peak = np.maximum.accumulate(equity[first:last])
-            asked = is_check[first:last] & (today[first:last] == day)
-            if ((peak - equity[first:last])[asked] + noise > most).any():
+        asked = np.flatnonzero(is_check)
+        of_days = np.unique(today[asked])
+        firsts = np.maximum(0, np.searchsorted(days, of_days) - 1)
+        lasts = np.searchsorted(today, of_days, side="right")
+        # Of most days their highest and lowest say enough; of the others, what came first.
+        spans = np.stack((firsts, lasts), axis=1).ravel()
+        most_worth, least_worth = (
+            extreme.reduceat(np.append(equity, equity[-1]), spans)[::2] for extreme in (np.maximum, np.minimum)
+        )
+        for number in np.flatnonzero(most_worth - least_worth + noise > most).tolist():
+            part = slice(firsts[number], lasts[number])
+            peak = np.maximum.accumulate(equity[part])
+            of_day = is_check[part] & (today[part] == of_days[number])
+            if ((peak - equity[part])[of_day] + noise > most).any():
                 return False
         return True
 
     # ---- sums over time
 
-    def _before(self, at: Ints, change: NDArray[Any]) -> NDArray[Any]:
-        """At each check, the sum of all changes before it."""
-        order = np.argsort(at, kind="stable")
-        total = np.concatenate((np.zeros(1, change.dtype), np.cumsum(change[order])))
-        found: NDArray[Any] = total[np.searchsorted(at[order], self._checked)]
+    def _known_sum(
+        self, *, sent: NDArray[Any] | None = None, heard: NDArray[Any], closed: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """At each check, the sum of all changes before it: by orders sent, by fills heard, by orders closed."""
+        sent = np.zeros(len(self._sent), heard.dtype) if sent is None else sent
+        closed = np.zeros(int(self._gone.sum()), heard.dtype) if closed is None else closed[self._gone]
+        changes = np.concatenate((sent, heard, closed))[self._time]
+        total = np.concatenate((np.zeros(1, changes.dtype), np.cumsum(changes)))
+        found: NDArray[Any] = total[self._known]
         return found
 
-    def _open(self, mine: NDArray[np.bool_]) -> Ints:
-        """At each check, the lots of these orders that may still fill."""
-        return self._changes(mine, self._it.lots, self._it.fill_lots)
-
-    def _worth(self, mine: NDArray[np.bool_]) -> Floats:
-        """At each check, what they are worth: limits at their price, market orders at the collar's edge now."""
+    def _open(self, mine: NDArray[np.bool_], worth: NDArray[Any] | int = 1) -> NDArray[Any]:
+        """At each check, the lots of these orders that may still fill, each counted with what it is worth."""
         it = self._it
-        price = np.where(self._market, 0.0, it.limit) * it.lot
-        limits = self._changes(mine & ~self._market, it.lots * price, it.fill_lots * price[it.fill_order], price)
-        market = self._changes(mine & self._market, it.lots, it.fill_lots) * it.lot * self._edge
-        return (limits + market) * self._size
+        each = np.where(mine, worth, 0)
+        return self._known_sum(
+            sent=it.lots * each, heard=-it.fill_lots * each[it.fill_order], closed=(it.taken - it.lots) * each
+        )
 
-    def _changes(
-        self, mine: NDArray[np.bool_], sent: NDArray[Any], filled: NDArray[Any], each: NDArray[Any] | int = 1
-    ) -> NDArray[Any]:
-        it = self._it
-        theirs = mine[it.fill_order]
-        gone = mine & (self._closed < _NEVER)
-        freed = (it.lots - it.taken) * each
-        at = np.concatenate((self._sent[mine], self._heard[theirs], self._closed[gone]))
-        return self._before(at, np.concatenate((sent[mine], -filled[theirs], -freed[gone])))
+    def _worth(self, mine: NDArray[np.bool_], lots: Ints) -> Floats:
+        """At each check, what they are worth: limits at their price, market orders at the collar's edge now.
+
+        lots: of all of them, as `_open` says.
+        """
+        it, market = self._it, self._market
+        if market.all():
+            return lots * it.lot * self._edge * self._size
+        limits = self._open(mine & ~market, np.where(market, 0.0, it.limit) * it.lot)
+        return (limits + self._open(mine & market) * it.lot * self._edge) * self._size
 
     def _count(self, begins: Ints, ends: Ints, mine: NDArray[np.bool_]) -> Ints:
         """At each check, how many of these have begun and not ended."""
@@ -322,3 +332,16 @@ def _most(times: Ints, window_ns: int) -> int:
     if len(times) == 0:
         return 0
     return int((np.arange(1, len(times) + 1) - np.searchsorted(times, times - window_ns, side="right")).max())
+
+
+def _firsts(rows: Ints) -> Ints:
+    """Where each value stands for the first time."""
+    if (np.diff(rows) >= 0).all():
+        return np.flatnonzero(np.diff(rows, prepend=-1))
+    return np.sort(np.unique(rows, return_index=True)[1])
+
+
+def _days(fills_ns: Ints, checks_ns: Ints, order: Ints) -> Ints:
+    """The day of each of these events in their order, after one of no day; never back."""
+    stamps = np.concatenate((fills_ns, checks_ns))[order]
+    return np.concatenate(([-1], np.maximum.accumulate(stamps // DAY_NS)))

@@ -10,19 +10,20 @@
     ctl.epoch                  a newer router has begun: orders of older ones are refused from now on (R20)
 
 It may be told anything twice: an intent that comes again gets the answer that it got, an allowed order goes on once.
-With a journal every answer is durable before anybody hears it, and `recall` makes the gate again from what is there.
-Whatever goes wrong in here, the answer is no.
+With a journal every answer is durable before anybody hears it, and what it has heard before the bus forgets it;
+`recall` makes the gate again from what is there.
+Whatever goes wrong in here, the answer is no; where the journal cannot be written there is none, and `run` ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from core import epochs, topics
-from core.bus import GroupBus
+from core.bus import GroupBus, Said
 from core.bus_groups import Delivery, work
 from core.clock import Clock, WallClock
 from core.contracts import FillEvent, OrderClosed, OrderIntent, RiskDecision
@@ -41,11 +42,16 @@ class Log(Protocol):
     def sync(self) -> None: ...
 
 
+class UnwrittenError(FillwrightError):
+    """The journal refuses: nobody knows what a restart will find in it, so only a restart may answer."""
+
+
 class RiskEngine:
     """Serves one gate from `run` until the bus is closed. `symbols`: whose prices it follows.
 
     epoch: of this start (`core/epochs.py`); it goes along with the orders that pass, and `run` raises ReplacedError
-    once a newer engine has begun. 0: there is only this one.
+    once a newer engine has begun. 0: there is only this one. It raises UnwrittenError where the journal refuses.
+    starts: `ctl.epoch`, subscribed to before the epoch was taken: a newer engine may begin before this one runs.
     on_refused(topic, why) hears of what could not be read and of ids that were used twice.
     """
 
@@ -59,6 +65,7 @@ class RiskEngine:
         journal: Log | None = None,
         group: str = GROUP,
         epoch: int = 0,
+        starts: AsyncIterator[dict[str, Any]] | None = None,
         on_refused: Callable[[str, str], None] = lambda _topic, _why: None,
     ) -> None:
         self.gate = gate
@@ -68,6 +75,7 @@ class RiskEngine:
         self._journal = journal
         self._group = group
         self._epoch = epoch
+        self._starts = starts
         self._on_refused = on_refused
         self._broken: str | None = None  # why nothing may pass any more
         self._quoted: set[str] = set()
@@ -85,7 +93,7 @@ class RiskEngine:
         prices = [(topics.quotes(symbol), symbol, self._quote) for symbol in self._symbols]
         prices += [(topics.bars(symbol), symbol, self._bar) for symbol in self._symbols]
         feeds = [(self._bus.subscribe(topic), symbol, take) for topic, symbol, take in prices]
-        starts = self._bus.subscribe(topics.EPOCH)
+        starts = self._starts if self._starts is not None else self._bus.subscribe(topics.EPOCH)
         name = f"{self._group}#{self._epoch}"
         async with (
             # Intents last: of what arrives together, a fill is heard before an order.
@@ -97,7 +105,7 @@ class RiskEngine:
                 tasks.create_task(epochs.until_replaced(starts, epochs.RISK, self._epoch))
             for feed, symbol, take in feeds:
                 tasks.create_task(self._follow(feed, symbol, take))
-            tasks.create_task(work(consumer, self._handle))
+            tasks.create_task(work(consumer, self._handle, ends=UnwrittenError))
 
     def recall(self, journal: Iterable[Entry]) -> int:
         """Makes the gate again from what a journal says, before `run`; returns how many entries were its own."""
@@ -120,9 +128,11 @@ class RiskEngine:
     async def _handle(self, delivery: Delivery) -> None:
         if delivery.topic != topics.INTENT:
             self._handlers[delivery.topic](delivery.payload)
+            self._sync()  # it does not come again
             return
         if "intent_id" not in delivery.payload and "execution_id" in delivery.payload:
             self._parent(delivery.payload)
+            self._sync()
             return
         try:
             intent = OrderIntent.from_dict(delivery.payload)
@@ -134,11 +144,10 @@ class RiskEngine:
             self._on_refused(topics.INTENT, f"intent id {intent.intent_id} was used for another order before")
             return
         decision = self._decide(intent)
-        said = [self._bus.publish_json(topics.RISK, decision.to_dict())]
+        said = [Said(topics.RISK, decision.to_dict())]
         if decision.allowed:
-            order = f"{topics.ORDERS}/{intent.intent_id}"
-            said.append(self._bus.publish_json(topics.ORDERS, self._sent_on(intent), message_id=order))
-        await asyncio.gather(*said)  # in this order; the order does not wait for the answer to the decision
+            said.append(Said(topics.ORDERS, self._sent_on(intent), f"{topics.ORDERS}/{intent.intent_id}"))
+        await self._bus.publish_all(said)
 
     def _decide(self, intent: OrderIntent) -> RiskDecision:
         """The gate's answer, durable; no where anything fails on the way to it."""
@@ -151,6 +160,8 @@ class RiskEngine:
             if not known:
                 self._write(self._order_entry(intent, decision, now_ns))
                 self._sync()
+        except UnwrittenError:
+            raise
         except Exception as error:  # noqa: BLE001 - fail closed: whatever happened, this order does not pass
             self._broken = f"{type(error).__name__}: {error}"
             self._on_refused(topics.INTENT, self._broken)
@@ -246,17 +257,19 @@ class RiskEngine:
 
     def _write(self, entry: dict[str, Any]) -> None:
         """What cannot be written down would be forgotten in a restart: then nothing may pass any more."""
-        if self._journal is None:
-            return
-        try:
-            self._journal.append({"t": self._clock.now_ns(), **entry})
-        except Exception as error:
-            self._broken = f"{type(error).__name__}: {error}"
-            raise
+        if self._journal is not None:
+            entry = {"t": self._clock.now_ns(), **entry}
+            try:
+                self._journal.append(entry)
+            except (FillwrightError, OSError) as error:
+                raise UnwrittenError(str(error)) from error
 
     def _sync(self) -> None:
         if self._journal is not None:
-            self._journal.sync()
+            try:
+                self._journal.sync()
+            except (FillwrightError, OSError) as error:
+                raise UnwrittenError(str(error)) from error
 
 
 def announce_kill(url: str, by: str, reason: str, ts_ns: int, *, patience_s: float = 5.0) -> None:

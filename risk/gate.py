@@ -25,7 +25,7 @@ from risk.breakers import NS_PER_S, Breakers
 from risk.kill import KillSwitch
 from risk.limits import RiskLimits
 from risk.orders import Order
-from risk.parents import Parents
+from risk.parents import Parent, Parents
 from risk.quick import Quick
 from risk.rules import CANCEL_RULES, DUPLICATE, NEW_ORDER_RULES
 from risk.view import Breach, View, content_of
@@ -74,9 +74,9 @@ class RiskGate:
             self._cancels,
             epoch,
         )
-        self._quick = Quick(limits, kill, self._account, self._parents, self._breakers, self._contents, self._orders)
-        self._answers: dict[str, tuple[OrderIntent, RiskDecision]] = {}
+        self._quick = Quick(limits, kill, self._account, self._breakers, self._contents, self._orders)
         self._passed: dict[str, Order] = {}
+        self._answers: dict[str, tuple[OrderIntent, RiskDecision]] = {}  # to all other intents
         self._strays: dict[tuple[str, str], int] = {}
         self._settled: deque[tuple[int, str | tuple[str, str]]] = deque()
         self._forgotten_until_ns = -1
@@ -94,23 +94,24 @@ class RiskGate:
 
     def check(self, intent: OrderIntent, now_ns: int) -> RiskDecision:
         """May this intent go to a venue? The same intent again gets the same answer, and reserves nothing more."""
-        answered = self._answers.get(intent.intent_id)
-        if answered is not None:
-            return _replay(*answered, intent)
+        name, symbol = intent.intent_id, intent.symbol
+        if name in self._passed or name in self._answers:
+            return self._replay(intent)
         if now_ns > self._now_ns or now_ns >= self._tidy_ns:
             self._pass_time(now_ns)
-        book = self._account.books.get(intent.symbol) or self._book_to_look_at(intent.symbol)
+        book = self._account.books.get(symbol) or self._book_to_look_at(symbol)
         content = content_of(intent)
-        if intent.action == "new" and self._quick.passes(intent, now_ns, book, content, self._view.epoch):
-            decision = RiskDecision(intent.intent_id, True)
-        else:
-            decision = self._by_the_rules(intent, now_ns, book, content)
+        parent = self._parents.get(intent.meta.get("execution_id"))
+        if intent.action == "new" and self._quick.passes(intent, now_ns, book, content, parent, self._view.epoch):
+            self._reserve(intent, now_ns, book, content, parent)
+            return RiskDecision(name, True)
+        decision = self._by_the_rules(intent, now_ns, book, content)
         self._count(intent, decision, now_ns, content)
         return decision
 
     def recall(self, intent: OrderIntent, decision: RiskDecision, now_ns: int) -> None:
         """An answer of before a restart: given again, and counted and reserved again where it let an order pass."""
-        if intent.intent_id not in self._answers:
+        if not self.remembers(intent.intent_id):
             self._pass_time(now_ns)
             self._count(intent, decision, now_ns, content_of(intent))
 
@@ -195,16 +196,15 @@ class RiskGate:
     @property
     def remembered(self) -> int:
         """How many answers are remembered."""
-        return len(self._answers)
+        return len(self._passed) + len(self._answers)
 
     def remembers(self, intent_id: str) -> bool:
         """Whether an intent of this id has been answered."""
-        return intent_id in self._answers
+        return intent_id in self._passed or intent_id in self._answers
 
     def is_taken(self, intent: OrderIntent) -> bool:
         """Whether another order was answered under this id."""
-        answered = self._answers.get(intent.intent_id)
-        return answered is not None and not _is_same(answered[0], intent)
+        return self.remembers(intent.intent_id) and not _is_same(self._answered(intent.intent_id)[0], intent)
 
     def reference(self, symbol: str) -> tuple[float, float, int] | None:
         """(bid, ask, when) of the newest reference price, sane or not; None where none has been seen."""
@@ -222,6 +222,19 @@ class RiskGate:
 
     # ---- inside
 
+    def _answered(self, intent_id: str) -> tuple[OrderIntent, RiskDecision]:
+        """An intent that is remembered, and its answer."""
+        order = self._passed.get(intent_id)
+        return self._answers[intent_id] if order is None else (order.intent, RiskDecision(intent_id, True))
+
+    def _replay(self, again: OrderIntent) -> RiskDecision:
+        """The answer given before, unless another order hides behind the same id."""
+        first, decision = self._answered(again.intent_id)
+        if _is_same(first, again):
+            return decision
+        text = f"intent id {again.intent_id} was used for another order before"
+        return _refusal(again.intent_id, [(DUPLICATE, Breach(again.intent_id, None, text))])
+
     def _by_the_rules(self, intent: OrderIntent, now_ns: int, book: Book, content: Hashable) -> RiskDecision:
         """Each rule is asked, whatever the others say."""
         view = self._view
@@ -234,25 +247,28 @@ class RiskGate:
         return _refusal(intent.intent_id, breaches) if breaches else RiskDecision(intent.intent_id, True)
 
     def _count(self, intent: OrderIntent, decision: RiskDecision, now_ns: int, content: Hashable) -> None:
-        """An answer, and if it let something pass: a message to the venue, and for an order a reservation."""
-        self._answers[intent.intent_id] = (intent, decision)
+        """An answer, and if it let something pass: a message to the venue, or an order."""
         if intent.action == "cancel" or not decision.allowed:
+            self._answers[intent.intent_id] = (intent, decision)
             self._settled.append((self._now_ns, intent.intent_id))
             if decision.allowed:
                 self._cancels.add(now_ns)
-            return
+        else:
+            parent = self._parents.get(intent.meta.get("execution_id"))
+            self._reserve(intent, now_ns, self._book(intent.symbol), content, parent)
+
+    def _reserve(self, intent: OrderIntent, now_ns: int, book: Book, content: Hashable, parent: Parent | None) -> None:
+        """An order is on its way to the venue."""
+        name, account = intent.intent_id, self._account
         self._orders.add(now_ns)
-        account, meta = self._account, intent.meta
-        book = account.books.get(intent.symbol) or self._book(intent.symbol)
-        self._contents.add(content, intent.intent_id, now_ns)
-        self._breakers.sent(intent.intent_id, now_ns)
-        parent = self._parents.get(meta.get("execution_id"))
+        self._contents.add(content, name, now_ns)
+        self._breakers.sent(name, now_ns)
         if parent is not None:
             parent.touched_ns = now_ns
-        self._passed[intent.intent_id] = Order(intent, book, parent, content)
+        self._passed[name] = Order(intent, book, parent, content)
         account.open_orders += 1
         account.follow(book)
-        epoch = meta.get("epoch")
+        epoch = intent.meta.get("epoch")
         if type(epoch) is int:
             self.fence(epoch)
 
@@ -306,20 +322,12 @@ class RiskGate:
         if isinstance(name, tuple):
             last_ns = self._strays.pop(name)
         else:
-            del self._answers[name]
             order = self._passed.pop(name, None)
             if order is None:
+                del self._answers[name]
                 return
             last_ns = order.last_fill_ns
         self._forgotten_until_ns = max(self._forgotten_until_ns, settled_ns, last_ns)
-
-
-def _replay(first: OrderIntent, decision: RiskDecision, again: OrderIntent) -> RiskDecision:
-    """The answer given before, unless another order hides behind the same id."""
-    if _is_same(first, again):
-        return decision
-    text = f"intent id {again.intent_id} was used for another order before"
-    return _refusal(again.intent_id, [(DUPLICATE, Breach(again.intent_id, None, text))])
 
 
 def _is_same(first: OrderIntent, again: OrderIntent) -> bool:

@@ -20,7 +20,7 @@ from risk.book import BPS, EPSILON, Book
 from risk.breakers import NS_PER_S, Breakers
 from risk.kill import KillSwitch
 from risk.limits import RiskLimits
-from risk.parents import Parents
+from risk.parents import Parent
 from risk.windows import Contents, Window
 
 _MORE = 1 + EPSILON  # what a limit allows for rounding
@@ -70,7 +70,6 @@ class Quick:
         limits: RiskLimits,
         kill: KillSwitch | None,
         account: Account,
-        parents: Parents,
         breakers: Breakers,
         contents: Contents,
         orders: Window,
@@ -78,7 +77,6 @@ class Quick:
         self._limits = limits
         self._kill = kill
         self._account = account
-        self._parents = parents
         self._breakers = breakers
         self._contents = contents
         self._orders = orders
@@ -101,10 +99,12 @@ class Quick:
         self._duplicate_ns = int((limits.intents.duplicate_window_s or 0.0) * NS_PER_S)
         self._parents_required = limits.parents == "required"
 
-    def passes(self, intent: OrderIntent, now_ns: int, book: Book, content: Hashable, epoch: int | None) -> bool:
-        """Whether no rule refuses this new order; False: ask them. `epoch`: the highest known."""
+    def passes(
+        self, intent: OrderIntent, now_ns: int, book: Book, content: Hashable, parent: Parent | None, epoch: int | None
+    ) -> bool:
+        """Whether no rule refuses this new order of `parent`; False: ask them. `epoch`: the highest known."""
         bounds = self._bounds.get(book.symbol) or self._bounds_of(book)
-        qty, limit, meta = intent.qty, intent.limit_price, intent.meta
+        qty, limit, side, sent_by = intent.qty, intent.limit_price, intent.side, intent.meta.get("epoch")
         bid, ask, seen_ns = book.bid, book.ask, book.reference_ts_ns
         return (
             self._set
@@ -118,13 +118,21 @@ class Quick:
                 limit is None  # R03
                 or bid * (1 - bounds.collar) * (1 - EPSILON) <= limit <= ask * (1 + bounds.collar) * _MORE
             )
-            and self._is_affordable(intent.side == "buy", qty, limit, book, bounds)
+            and self._is_affordable(side == "buy", qty, limit, book, bounds)
             and book.buys.orders + book.sells.orders < bounds.orders  # R10
-            and self._is_in_its_parent(meta.get("execution_id"), intent)
+            and (
+                not self._parents_required  # R11
+                if parent is None
+                else parent.symbol == intent.symbol
+                and parent.side == side
+                and parent.filled + parent.reserved + qty <= parent.qty * _MORE
+            )
             and -self._age_s <= (now_ns - intent.ts_local_ns) / NS_PER_S <= self._age_s  # R15
             and (intent.expires_ts_ns is None or now_ns < intent.expires_ts_ns)
             and (not bounds.filtered or _is_on_grid(qty, limit, bid, bounds))  # R17
-            and _is_of_epoch(meta.get("epoch"), epoch)  # R20
+            and (
+                epoch is None if sent_by is None else type(sent_by) is int and (epoch is None or sent_by >= epoch)
+            )  # R20
             and self._orders.count(now_ns, self._rate_ns) < self._rate  # R05
             and self._contents.find(content, now_ns, self._duplicate_ns) is None  # R07
             and not self._kill.tripped()  # type: ignore[union-attr]  # R18
@@ -163,17 +171,6 @@ class Quick:
             and -account.profit <= self._loss
         )
 
-    def _is_in_its_parent(self, name: object, intent: OrderIntent) -> bool:
-        """R11."""
-        parent = self._parents.get(name)
-        if parent is None:
-            return not self._parents_required
-        return (
-            parent.symbol == intent.symbol
-            and parent.side == intent.side
-            and parent.filled + parent.reserved + intent.qty <= parent.qty * _MORE
-        )
-
 
 def _is_on_grid(qty: float, limit: float | None, bid: float, bounds: _Bounds) -> bool:
     try:
@@ -188,9 +185,3 @@ def _is_on_grid(qty: float, limit: float | None, bid: float, bounds: _Bounds) ->
         return False
     price = bid if limit is None else limit
     return qty >= bounds.min_qty and qty * price * bounds.multiplier >= bounds.min_notional
-
-
-def _is_of_epoch(epoch: object, known: int | None) -> bool:
-    if epoch is None:
-        return known is None
-    return type(epoch) is int and (known is None or epoch >= known)

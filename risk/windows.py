@@ -31,24 +31,25 @@ class Contents:
     __slots__ = ("_by_content", "_in_order")
 
     def __init__(self) -> None:
-        self._by_content: dict[Hashable, tuple[int, str]] = {}
-        self._in_order: deque[tuple[int, Hashable]] = deque()
+        self._by_content: dict[Hashable, tuple[int, str, Hashable]] = {}
+        self._in_order: deque[tuple[int, str, Hashable]] = deque()
 
     def __len__(self) -> int:
         return len(self._by_content)
 
     def add(self, content: Hashable, intent_id: str, now_ns: int) -> None:
-        self._by_content[content] = (now_ns, intent_id)
-        self._in_order.append((now_ns, content))
+        self._by_content[content] = sent = (now_ns, intent_id, content)
+        self._in_order.append(sent)
 
     def find(self, content: Hashable, now_ns: int, window_ns: int) -> tuple[int, str] | None:
         """(when, which order) was sent with this content in (now - window, now]."""
-        oldest_ns = now_ns - window_ns
-        while self._in_order and self._in_order[0][0] <= oldest_ns:
-            ts_ns, old = self._in_order.popleft()
-            if self._by_content.get(old, (None,))[0] == ts_ns:
-                del self._by_content[old]
-        return self._by_content.get(content)
+        oldest_ns, in_order, by_content = now_ns - window_ns, self._in_order, self._by_content
+        while in_order and in_order[0][0] <= oldest_ns:
+            old = in_order.popleft()
+            if by_content.get(old[2]) is old:
+                del by_content[old[2]]
+        found = by_content.get(content)
+        return None if found is None else found[:2]
 
     def drop(self, content: Hashable, intent_id: str) -> None:
         """This order came to nothing: another one may try the same."""

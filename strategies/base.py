@@ -127,6 +127,13 @@ class SignalStrategy(Strategy[P]):
     def on_signal(self, signal: int, account: Account) -> Sequence[OrderIntent]:
         """The parents that a signal of 1 or -1 asks for, given what is held and what is already on its way."""
 
+    def silent_until_ns(self) -> int:
+        """A time before which `on_signal` wants nothing and changes nothing, whatever it is told; 0: there is none.
+
+        History does not ask it before then, and so need not know the account. It may change when `on_signal` acts.
+        """
+        return 0
+
     def signals(self, bars: Bars) -> Signals:
         """`signal` of every bar as int8, shape (n,), as a fresh strategy would answer; own state stays as it is.
 

@@ -68,6 +68,10 @@ class DirectionalStrategy(SignalStrategy[D]):
         side: Side = "buy" if change > 0 else "sell"
         return (self.parent(account, side, abs(change), duration_seconds=params.duration_seconds),)
 
+    def silent_until_ns(self) -> int:
+        """The end of the cool-down; whoever has an `on_signal` of their own says for themselves when that is silent."""
+        return self._ready_ns if type(self).on_signal is DirectionalStrategy.on_signal else 0
+
     def _change(self, signal: int, account: Account) -> float:
         """Signed quantity to trade, 0.0 for none. Without equity above 0 nothing is opened, but what is held can go."""
         params = self.params

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -286,11 +287,14 @@ def refused_by(algo_type: AlgoType) -> tuple[str, ...]:
 
 
 @st.composite
-def jobs(draw: st.DrawFn, algo_type: AlgoType, place: Venue) -> Job | None:
-    """A parent that the algorithm takes, or None where it refuses what was drawn."""
+def jobs(
+    draw: st.DrawFn, algo_type: AlgoType, place: Venue, fixed: Mapping[str, Any] = MappingProxyType({})
+) -> Job | None:
+    """A parent that the algorithm takes, or None where it refuses what was drawn. fixed: parameters that are given."""
     params = {**draw(_POLICIES), **draw(_OWN[algo_type])}
     if algo_type != "Iceberg":
         params |= {**draw(_SLICED), **draw(_INTERVALS)}
+    params |= fixed
     for name in refused_by(algo_type):
         params.pop(name, None)
     if params.get("completion") == "extend":
@@ -331,7 +335,9 @@ class Case(NamedTuple):
 
 
 @st.composite
-def batches(draw: st.DrawFn, algo_type: AlgoType, most: int = 6) -> Case:
+def batches(
+    draw: st.DrawFn, algo_type: AlgoType, most: int = 6, fixed: Mapping[str, Any] = MappingProxyType({})
+) -> Case:
     place = draw(places())
-    drawn = [draw(jobs(algo_type, place)) for _ in range(most)]
+    drawn = [draw(jobs(algo_type, place, fixed)) for _ in range(most)]
     return Case(place, [job for job in drawn if job is not None])

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from core.bus import GroupBus
+from core.bus import GroupBus, Said
 from core.bus_groups import Consumer, DeadLetter, Delivery, work
 
 Json = dict[str, Any]
@@ -237,6 +237,27 @@ async def what_a_dead_consumer_held_goes_to_another(place: Place) -> None:
     _assert_order(heir.handled)
 
 
+async def what_a_replaced_consumer_finishes_is_not_lost_with_its_heir(place: Place) -> None:
+    """It was held up while another one took over, and that one dies before it has done anything."""
+    here, there = await place.bus(), await place.another()
+    held_up = here.consume("g", "t")
+    await here.publish_json("t", {"n": 0})
+    async with asyncio.timeout(WITHIN_S):
+        late = await anext(held_up)
+    await place.crash(held_up)
+    heir = there.consume("g", "t")
+    async with asyncio.timeout(WITHIN_S):
+        assert (await anext(heir)).payload == {"n": 0}
+    await held_up.done(late)
+    await here.publish_json("t", {"n": 1})  # whatever it has said, the bus has heard it by now
+    await asyncio.sleep(ARRIVED_S)
+    await place.crash(heir)
+    last = Worker(await place.another(), "g", "t")
+    await until(lambda: len(last.handled) >= 2)
+    assert last.numbers == [0, 1]
+    await last.end()
+
+
 async def what_a_leaving_consumer_held_goes_to_another_at_once(place: Place) -> None:
     here, there = await place.bus(), await place.another()
     async with here.consume("g", "t") as leaving:
@@ -261,6 +282,21 @@ async def a_message_id_is_published_once(place: Place) -> None:
     await until(lambda: 5 in worker.numbers)
     assert worker.numbers == [0, 1, 2, 3, 4, 5]
     await worker.end()
+
+
+async def several_that_are_published_together_arrive_in_order_and_once(place: Place) -> None:
+    here, there = await place.bus(), await place.another()
+    worker, other = Worker(there, "g", "t"), Worker(there, "g2", "u")
+    await here.publish_all([])
+    together = [Said("t" if n % 3 else "u", {"n": n}, f"m-{n}" if n % 2 else None) for n in range(12)]
+    await here.publish_all(together)
+    await here.publish_all([one for one in together if one.message_id is not None])
+    await here.publish_all([Said("t", {"n": 12}), Said("u", {"n": 12})])
+    await until(lambda: worker.numbers[-1:] == [12] and other.numbers[-1:] == [12])
+    assert worker.numbers == [n for n in range(13) if n % 3 or n == 12]
+    assert other.numbers == [0, 3, 6, 9, 12]
+    await worker.end()
+    await other.end()
 
 
 async def publishers_wait_for_a_slow_group_and_nothing_is_lost(place: Place) -> None:
@@ -347,8 +383,10 @@ SCENES: tuple[Scene, ...] = (
     a_message_whose_handler_raises_comes_again_in_order,
     a_poison_message_goes_to_the_dead_letters,
     what_a_dead_consumer_held_goes_to_another,
+    what_a_replaced_consumer_finishes_is_not_lost_with_its_heir,
     what_a_leaving_consumer_held_goes_to_another_at_once,
     a_message_id_is_published_once,
+    several_that_are_published_together_arrive_in_order_and_once,
     publishers_wait_for_a_slow_group_and_nothing_is_lost,
     a_stuck_group_stops_nobody_and_loses_nothing,
     closing_ends_those_who_wait_and_refuses_the_rest,

@@ -61,6 +61,7 @@ class Naive:
     taken: dict[tuple[int, int], float] = field(default_factory=dict)
     traded: dict[tuple[int, int], float] = field(default_factory=dict)
     mine: list[Mine] = field(default_factory=list)
+    quoted: dict[int, int] = field(default_factory=dict)  # best prices by sign, where no more is shown
     last: tuple[int, int] | None = None
     credit: float = 0.0
     arrived: int = 0
@@ -142,6 +143,9 @@ class Naive:
     # ---- the book
 
     def _best(self, sign: int) -> int | None:
+        """Of quotes the price, also where it displays nothing."""
+        if self.shows == "best":
+            return self.quoted.get(sign)
         prices = [ticks for side, ticks in self.shown if side == sign]
         return None if not prices else sign * max(sign * ticks for ticks in prices)
 
@@ -178,6 +182,9 @@ class Naive:
             return
         sign = 1 if kind in (BEST_BID, BID_LEVEL) else -1
         if kind in (BEST_BID, BEST_ASK):
+            self.quoted.pop(sign, None)
+            if ticks > 0:
+                self.quoted[sign] = ticks
             for key in [key for key in self.shown if key[0] == sign and key[1] != ticks]:
                 del self.shown[key]
                 self.taken.pop(key, None)

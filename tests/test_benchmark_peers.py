@@ -82,6 +82,16 @@ def test_every_trade_is_heard_and_every_parent_filled_whole_from_its_start_on() 
         assert report.status == "completed"
 
 
+@pytest.mark.parametrize("window", [1, 2, 3, 7, 8, 120, 240])
+def test_the_extreme_of_the_bars_before_is_that_of_each_window(window: int) -> None:
+    high = data.minute_bars(600)["high"]
+    for extreme, obvious in ((np.maximum, np.max), (np.minimum, np.min)):
+        found = ours_breakout.before(high, window, extreme)
+        assert np.isnan(found[:window]).all()
+        windows = np.lib.stride_tricks.sliding_window_view(high, window)
+        assert found[window:].tolist() == obvious(windows, axis=1)[:-1].tolist()
+
+
 def test_the_breakout_ends_with_the_value_of_a_loop_over_the_bars() -> None:
     minutes = data.minute_bars(6000)
     close, opened = minutes["close"], minutes["open"]
@@ -150,12 +160,13 @@ def test_ratios_are_taken_within_a_round_and_a_child_costs_what_parents_add() ->
         "nautilus_trader": [run(4.0), run(6.0)],
         "nautilus_trader / 20": [run(10.0, 600), None],
         "fillwright": [run(0.1), run(0.2)],
-        "fillwright / 20": [run(0.5, 600), run(0.8, 600)],
+        "fillwright / 20": [run(0.5, 600) | {"read_cpu_s": 0.01}, run(0.8, 600) | {"read_cpu_s": 0.03}],
     }
     rows = tables.bars({"works": {"bars": work}}).splitlines()
-    assert "| nautilus_trader | 20 | 10 | 10,000 |  |  |" in rows
-    assert "| fillwright | 0 | 0.15 [0.1 to 0.2] |  | 35 [30 to 40] |  |" in rows
-    assert "| fillwright | 20 | 0.65 [0.5 to 0.8] | 833 [667 to 1,000] | 20 |  |" in rows
+    assert "| nautilus_trader | 20 | 10 | 10,000 |  |  |  |" in rows
+    assert "| fillwright | 0 | 0.15 [0.1 to 0.2] |  | 35 [30 to 40] |  |  |" in rows
+    read = "0.02 [0.01 to 0.03]"
+    assert f"| fillwright | 20 | 0.65 [0.5 to 0.8] | 833 [667 to 1,000] | 20 |  | {read} |" in rows
 
 
 def test_children_of_two_runs_are_compared_one_by_one(tmp_path: Path) -> None:

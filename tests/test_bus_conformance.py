@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from core.bus import GroupBus, InMemoryBus
+from core.bus import GroupBus, InMemoryBus, Said
 from core.bus_groups import Consumer, work
 from core.bus_redis import RedisStreamBus
 from core.bus_redis_group import RedisConsumer
-from core.bus_redis_link import BusError
+from core.bus_redis_link import Address, BlockingLink, BusError, Link
 from core.chance import generator
 from core.errors import ConfigError
 from tests.bus_conformance import (
@@ -172,6 +172,39 @@ def test_a_server_that_stays_away_is_a_bus_error(own_redis_server: RedisServer) 
     play(OverRedis(own_redis_server), scene)
 
 
+def test_a_server_that_still_loads_its_files_is_asked_again(tmp_path: Path) -> None:
+    """Right after its restart it refuses everything: that is no answer, to nobody."""
+    connections = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        says = b"-LOADING Redis is loading the dataset in memory\r\n" if connections < 3 else b"+PONG\r\n"
+        while data := await reader.read(65536):
+            writer.write(b"+OK\r\n" * data.count(b"SETINFO") + says * data.count(b"PING"))
+        writer.close()
+
+    async def scene() -> None:
+        path = tmp_path / "s"
+        async with await asyncio.start_unix_server(answer, path):
+            address = Address(f"unix://{path}")
+            link, blocking = Link(address, 10.0), BlockingLink(address, 10.0)
+            await link.open()
+            asked = [link.send("PING"), link.send("PING")]
+            assert [await one for one in asked] == [b"PONG", b"PONG"]
+            assert link.reconnects == 2
+            nonlocal connections
+            connections = 2
+            assert await blocking.ask(("PING",), ("PING",), within_s=5.0) == [b"PONG", b"PONG"]
+            await blocking.close()
+            connections = 1
+            assert await blocking.ask(("PING",), within_s=5.0) is None
+            await blocking.close()
+            await link.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
 def test_a_frozen_server_is_waited_for(own_redis_server: RedisServer) -> None:  # noqa: F811
     async def scene(place: OverRedis) -> None:
         bus = await place.bus()
@@ -310,7 +343,7 @@ def test_trimming_keeps_what_a_group_has_not_finished(redis_server: RedisServer)
         await consumer.aclose()
         await until(lambda: len(worker.handled) >= 1000)
         assert worker.numbers == list(range(1000))
-        await until(lambda: not worker.consumer._lanes)  # type: ignore[attr-defined]
+        await _all_finished(bus)
         for n in range(20):
             await bus.publish_json("t", {"n": n})
         length = await bus._answer("t", bus._link.send("XLEN", bus._key("t", 0)))
@@ -347,6 +380,54 @@ def test_a_higher_epoch_takes_over_in_order_and_the_lower_one_gets_nothing_more(
         await held_up.aclose()
 
     play(OverRedis(redis_server), scene)
+
+
+def test_what_a_replaced_consumer_was_still_given_comes_to_its_heir(redis_server: RedisServer) -> None:  # noqa: F811
+    """Its request to read was on its way while the heir took over. pitfall 28"""
+    read = """
+    redis.call('XADD', KEYS[1], '*', 'id', 'late', 'd', '{"n":1}')
+    return redis.call('XREADGROUP', 'GROUP', 'g', 'g#1', 'STREAMS', KEYS[1], '>')
+    """
+
+    async def scene(place: OverRedis) -> None:
+        bus = await place.bus()
+        heir = bus.consume("g", "t", consumer="g#2")
+        await bus.publish_json("t", {"n": 0})
+        await heir.done(await anext(heir))
+        assert await bus._answer("t", bus._link.send("EVAL", read, 1, bus._key("t", 0)))
+        async with asyncio.timeout(WITHIN_S):
+            delivery = await anext(heir)
+        assert (delivery.payload, delivery.attempt) == ({"n": 1}, 2)
+        await heir.done(delivery)
+        await _all_finished(bus)
+        await heir.aclose()
+
+    play(OverRedis(redis_server), scene)
+
+
+def test_what_is_finished_is_told_to_the_server_soon_and_at_once_by_who_leaves(
+    redis_server: RedisServer,  # noqa: F811
+) -> None:
+    async def scene(place: OverRedis) -> None:
+        bus = await place.bus()
+        consumer = bus.consume("g", "t")
+        await bus.publish_all([Said("t", {"n": n}) for n in range(3)])
+        for _ in range(3):
+            await consumer.done(await anext(consumer))
+        assert await bus.behind("t") in (0, 3)  # this question takes them along, or finds them on their way
+        await _all_finished(bus)
+        await bus.publish_json("t", {"n": 3})
+        await consumer.done(await anext(consumer))
+        await bus.close()
+        assert await (await place.another()).behind("t") == 0
+
+    play(OverRedis(redis_server), scene)
+
+
+async def _all_finished(bus: RedisStreamBus) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while await bus.behind("t"):
+            await asyncio.sleep(0.01)
 
 
 def test_a_group_that_comes_late_gets_what_is_kept(redis_server: RedisServer) -> None:  # noqa: F811

@@ -134,7 +134,60 @@ def intent(**changes: Any) -> OrderIntent:
 def test_a_contract_comes_back_from_its_dictionary_and_its_json(contract: Contract) -> None:
     as_dict = contract.to_dict()
     assert type(contract).from_dict(as_dict) == contract
-    assert type(contract).from_dict(codec.from_json(codec.to_json(contract))) == contract
+    line = codec.to_json(contract)
+    assert type(contract).from_dict(codec.from_json(line)) == contract
+    assert type(contract).from_json(line) == contract
+
+
+def outcome(make: Any) -> Any:
+    """What comes of it: what is made, or why not."""
+    try:
+        return make()
+    except (ValueError, TypeError) as error:
+        return type(error), str(error)
+
+
+@given(contracts, st.data())
+def test_json_is_read_and_refused_as_its_dictionary_is(contract: Contract, data: st.DataObject) -> None:
+    fields = contract.to_dict()
+    name = data.draw(st.sampled_from([*fields, "more"]))
+    if data.draw(st.booleans()):
+        fields[name] = data.draw(json_values | st.sampled_from(["", " x", 1.0, 10**25, -1, 0, "buy", "cancel"]))
+    else:
+        fields.pop(name, None)
+    line = codec.to_json(fields)
+    kind = type(contract)
+    assert repr(outcome(lambda: kind.from_json(line))) == repr(outcome(lambda: kind.from_dict(codec.from_json(line))))
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b"null", b'{"qty":1}{}', b"\xff"])
+def test_what_is_no_contract_is_refused_in_the_same_words(line: bytes) -> None:
+    words = outcome(lambda: OrderIntent.from_json(line))
+    assert words == outcome(lambda: OrderIntent.from_dict(codec.from_json(line)))
+    assert words[0] is ValueError
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "intent_id": st.sampled_from(["x-1", "", " x", "x ", "\t"]),
+            "ts_local_ns": st.sampled_from([0, 5, -1, 10**19]),
+            "symbol": st.sampled_from(["X/Y", "", " X"]),
+            "side": st.sampled_from(["buy", "sell", "hold"]),
+            "type": st.sampled_from(["limit", "market", "stop"]),
+            "qty": st.sampled_from([1, 1.5, 0.0, -1.0, math.nan, math.inf]),
+            "limit_price": st.sampled_from([None, 2, 5.0, 0.0, -1.0, math.nan, math.inf]),
+            "action": st.sampled_from(["new", "new", "cancel", "amend"]),
+            "target_intent_id": st.sampled_from([None, None, "", "x-0"]),
+        }
+    )
+)
+def test_all_checks_of_an_intent_at_once_say_what_they_say_one_by_one(changes: dict[str, Any]) -> None:
+    bare = copy.copy(intent())
+    for name, value in changes.items():
+        object.__setattr__(bare, name, value)
+    made = outcome(lambda: intent(**changes))
+    assert (None if isinstance(made, OrderIntent) else made) == outcome(bare._check)
 
 
 @given(contracts)

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.contracts import FillEvent
 from core.disk_simulated import Crashed, SimulatedDisk
 from core.errors import DataError
 from core.journal import Fsync, Journal, JournalError
@@ -345,6 +346,67 @@ def test_a_failed_write_or_sync_ends_the_writing(code: int, operation: int) -> N
     assert survey(FOLDER, disk=disk).sound
 
 
+@pytest.mark.parametrize("fsync", ["always", "on_sync", "never"])
+def test_lines_of_a_block_are_handed_over_in_one_write_at_its_end_or_at_a_sync(fsync: Fsync) -> None:
+    disk = SimulatedDisk()
+    with Journal(FOLDER, fsync=fsync, disk=disk) as journal:
+        journal.append(entry(1))
+        before = disk.operations
+        with journal.together():
+            assert [journal.append(entry(n)) for n in (2, 3, 4)] == [2, 3, 4]
+            assert (journal.last, disk.operations, len(entries(FOLDER, disk))) == (4, before, 1)
+        assert (disk.operations - before, len(entries(FOLDER, disk))) == (2 if fsync == "always" else 1, 4)
+        assert journal.unsynced == {"always": 0, "on_sync": 4, "never": 4}[fsync]
+        with suppress(ZeroDivisionError), journal.together():
+            journal.append(entry(5))
+            journal.sync()
+            assert len(entries(FOLDER, disk)) == 5
+            journal.append(entry(6))
+            raise ZeroDivisionError  # what it wrote down has happened all the same
+        assert len(entries(FOLDER, disk)) == 6
+        with journal.together():
+            journal.append(entry(7))
+            journal.snapshot({**entry(8), "k": "snapshot"})
+    assert entries(FOLDER, disk) == [*(entry(n) for n in range(1, 8)), {**entry(8), "k": "snapshot"}]
+    assert survey(FOLDER, disk=disk).sound
+
+
+def test_a_block_that_cannot_be_written_ends_the_writing() -> None:
+    disk = SimulatedDisk(lambda n: n // 2)
+    journal = Journal(FOLDER, disk=disk)
+    disk.errors[disk.operations + 1] = errno.ENOSPC
+
+    def block() -> None:
+        with journal.together():
+            for n in (1, 2, 3):
+                journal.append(entry(n))
+
+    with pytest.raises(JournalError, match="entry 1 could not be written"):
+        block()
+    with pytest.raises(JournalError, match="takes no more entries"), journal.together():
+        journal.append(entry(1))
+    journal.close()
+    disk.restart(power_cut=False)
+    with Journal(FOLDER, disk=disk) as again:
+        assert (again.last, again.append(entry(again.last + 1))) == (1, 2)
+    assert survey(FOLDER, disk=disk).sound
+
+
+def test_a_block_left_open_is_handed_over_when_the_journal_is_closed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.together().__enter__()
+    journal.append(entry(1))
+    journal.close()
+    assert entries(tmp_path / "j") == [entry(1)]
+
+
+def test_a_contract_is_written_as_its_dictionary(tmp_path: Path) -> None:
+    fill = FillEvent("f", "o", "X", "buy", 1.0, 2.0, 3, meta={"b": 1, "a": 2})
+    with Journal(tmp_path / "j") as journal:
+        journal.append({"k": "heard", "t": 1, "e": fill})
+    assert entries(tmp_path / "j") == [{"k": "heard", "t": 1, "e": fill.to_dict()}]
+
+
 def test_a_full_disk_leaves_what_was_there() -> None:
     disk = SimulatedDisk(capacity=1000)
     journal = Journal(FOLDER, disk=disk)
@@ -420,7 +482,7 @@ def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
 
 
 @given(
-    script=st.lists(st.sampled_from(["append", "append", "append", "sync", "snapshot"]), min_size=1, max_size=25),
+    script=st.lists(st.sampled_from(["append", "append", "block", "sync", "snapshot"]), min_size=1, max_size=25),
     crash=st.integers(1, 60),
     draws=st.lists(st.integers(0, 10**9), min_size=1, max_size=30),
     power_cut=st.booleans(),
@@ -437,7 +499,7 @@ def test_a_crash_at_any_operation_keeps_what_was_promised(
     """
     turn = iter(range(10**9))
     disk = SimulatedDisk(lambda n: draws[next(turn) % len(draws)] % n, crash_at=crash)
-    sent = safe = 0
+    sent = told = safe = 0
     try:
         journal = Journal(FOLDER, fsync=fsync, disk=disk, segment_bytes=250)
         for word in script:
@@ -447,8 +509,14 @@ def test_a_crash_at_any_operation_keeps_what_was_promised(
             elif word == "snapshot":
                 sent += 1
                 assert journal.snapshot({**entry(sent), "k": "snapshot"}) == sent
+            elif word == "block":
+                with journal.together():
+                    for _ in range(3):
+                        sent += 1
+                        assert journal.append(entry(sent)) == sent
             else:
                 journal.sync()
+            told = sent
             if not journal.unsynced:
                 safe = sent
     except Crashed:
@@ -456,7 +524,7 @@ def test_a_crash_at_any_operation_keeps_what_was_promised(
     if fsync == "never" and power_cut:
         safe = 0  # nothing was promised, and pages in the middle may be gone: refusing is allowed too
     elif not power_cut:
-        safe = max(safe, sent - 1)  # a killed process loses nothing that it was told is written
+        safe = told  # a killed process loses nothing that it was told is written
     if again:
         disk.restart(power_cut=power_cut)
         disk.crash_at = disk.operations + again

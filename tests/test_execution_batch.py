@@ -20,11 +20,13 @@ from core.chance import generator
 from core.instrument import MAX_LOTS, Instrument
 from execution import batch, iceberg, pov, rules, twap, volume, vwap
 from execution.batch import Batch, Engine, Job, Jobs, Setting, play, play_in_blocks
-from execution.batch_plans import lots_of
+from execution.batch_lots import lots_of
 from execution.batch_tables import blank, dtype_of, objects, records
 from execution.config import FillConfig
 from execution.contracts import AlgoType, ExecutionAlgorithm
 from execution.executors import executor
+from execution.kernel import kernel
+from execution.machine_code import compiled_function
 from execution.plan import MAX_HORIZON_MS, MAX_RATIO_PPM, MAX_TAPE_LOTS, Curve, Plan, View
 from execution.slippage import SlippageModel, SquareRootSlippageModel
 from execution.spread import Spread
@@ -88,7 +90,7 @@ def test_a_parent_plays_alike_wherever_it_stands_in_the_batch() -> None:
         assert forth.parents["execution_id"][number] == back.parents["execution_id"][mirror]
 
 
-def test_logs_that_run_full_are_doubled_and_nothing_is_lost_or_repeated() -> None:
+def test_of_logs_that_run_full_nothing_is_lost_or_repeated() -> None:
     market = place(120)
     busy = job(0, 3000.0, "Iceberg", visible_ratio=0.003, price="peg", repeg_ticks=1)
     wanted = [replace(busy, start_ns=busy.start_ns + n) for n in range(5)]
@@ -171,26 +173,8 @@ def test_without_numba_the_machine_plays_them(monkeypatch: pytest.MonkeyPatch) -
     same(got, play(place(), [job()], engine="loop"))
 
 
-def test_where_nothing_can_be_kept_on_disk_the_loop_is_compiled_for_this_process(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    import numba
-
-    def njit(*, cache: bool = False, **options: Any) -> Any:
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available for file")
-        return lambda function: ("compiled without a cache", options, function)
-
-    monkeypatch.setattr(numba, "njit", njit)
-    batch.compiled.cache_clear()
-    try:
-        assert batch.compiled()[0] == "compiled without a cache"  # type: ignore[index]
-    finally:
-        batch.compiled.cache_clear()
-
-
-def test_numba_is_imported_by_the_first_run_and_not_before() -> None:
-    code = "import sys, execution.batch; sys.exit('numba' in sys.modules)"
+def test_nothing_is_linked_or_compiled_before_the_first_run() -> None:
+    code = "import sys, execution.batch; sys.exit('numba' in sys.modules or 'llvmlite' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -268,6 +252,7 @@ def _bounds() -> list[tuple[Plan, Curve, View]]:
     return found
 
 
+@kernel
 def _answers(plan: Any, curve: Any, view: Any) -> tuple[int, ...]:
     index = rules.slices_begun(plan, curve, view.now_ms) - 1
     return (
@@ -282,16 +267,23 @@ def _answers(plan: Any, curve: Any, view: Any) -> tuple[int, ...]:
     )
 
 
+def _write_answers(plans: Any, curve: Any, views: Any, into: Any) -> int:
+    for at, answer in enumerate(_answers(plans[0], curve, views[0])):
+        into[at] = answer
+    return len(into)
+
+
 def test_every_rule_at_its_bounds_answers_alike_compiled_and_not() -> None:
     # pitfall 38: 10**11 lots, 24 hours, 100,000 slices, all the tape there may be
-    from numba import njit
-
-    assert batch.compiled() is not None  # all kernels are known to numba now
-    answers = njit(_answers)
+    answers = compiled_function(_write_answers)
+    assert answers is not None
     for plan, curve, view in _bounds():
         no_starts: NDArray[np.int64] = np.zeros(0, np.int64)
         tables = Curve(no_starts, *(np.array(part, np.int64) for part in curve[1:]))  # type: ignore[arg-type]
-        assert answers(records(Plan, [plan])[0], tables, records(View, [view])[0]) == _answers(plan, curve, view)
+        expected = _answers(plan, curve, view)
+        into = np.zeros(len(expected), np.int64)
+        answers(records(Plan, [plan]), tables, records(View, [view]), into)
+        assert tuple(into.tolist()) == expected
 
 
 # ---------------------------------------------------------------- columns in, blocks and workers
@@ -426,4 +418,4 @@ def test_a_stream_of_two_hundred_thousand_parents_does_not_grow() -> None:
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert filled > 10**6
-    assert most < 60e6  # a block of 4,096 parents and the room to play it; all children would take 200 MB
+    assert most < 60e6  # a block of 8,192 parents and the room to play it; all children would take 200 MB

@@ -141,6 +141,20 @@ def test_a_question_about_a_charge_changes_nothing(path: list[naive.Stretch], ra
     assert memory.displacement() == before
 
 
+@given(PATHS, st.lists(st.tuples(st.floats(-0.3, 0.3), st.sampled_from((0.001, 0.02))), max_size=5))
+def test_what_is_kept_of_a_stretch_is_what_it_would_be_anew(
+    path: list[naive.Stretch], asked: list[tuple[float, float]]
+) -> None:
+    """One memory is asked between its trades, about one stretch and others; one that has come so far, once."""
+    memory = ImpactMemory()
+    for done in range(len(path) + 1):
+        for rate, length in (*asked, *asked):
+            fresh = ImpactMemory()
+            worked(path[:done], fresh)
+            assert memory.charge(rate, length, SCALE) == fresh.charge(rate, length, SCALE)
+        worked(path[done : done + 1], memory)
+
+
 @settings(max_examples=300)
 @given(
     st.lists(st.floats(-0.3, 0.3), min_size=1, max_size=11).filter(lambda rates: max(map(abs, rates)) > 1e-3),

@@ -15,8 +15,16 @@ from core.bars import Bars
 from core.instrument import Instrument
 from execution.conditions import DAY_NS
 from execution.plan import MAX_TAPE_LOTS
-from execution.profile import Profile, VolumeHistory, cumulative_floor, cumulative_lots, uniform, volume_profile
-from tests import golden
+from execution.profile import (
+    LEAST_COVERAGE,
+    SHRINKAGE_DAYS,
+    Profile,
+    VolumeHistory,
+    uniform,
+    volume_profile,
+    volume_profiles,
+)
+from tests import batches
 from tests.naive import MINUTE_NS, START_NS
 from tests.parents import past_bars
 
@@ -242,6 +250,12 @@ def test_a_day_that_traded_less_than_the_least_is_no_day(least: float, expected:
     assert found.volume.sum() == pytest.approx(expected)
 
 
+def test_a_parent_that_is_amended_at_its_very_end_gets_a_uniform_curve() -> None:
+    assert profile(days(14), hours=0).source == "uniform: no time is left"
+    (found,) = volume_profiles(VolumeHistory(past_bars(days(3), START_NS)), np.array([START_NS]), 0, 2, 7)
+    assert found.weights.tolist() == [[0.5, 0.5]]
+
+
 def test_a_market_that_never_trades_is_uniform() -> None:
     assert profile(days(5) * 0).source.startswith("uniform")
 
@@ -252,6 +266,13 @@ def test_volume_at_a_different_time_each_day_falls_back_to_the_mean() -> None:
     found = profile(volumes, start_ns=START_NS + 2 * DAY_NS, bins=1440)
     assert found.weights.sum() == pytest.approx(1)
     assert sorted(found.weights[[10, 500, 900, 1300]]) == pytest.approx([0.25] * 4)
+
+
+def test_the_mean_weighs_a_bin_by_the_days_that_traded_in_it() -> None:
+    volumes = np.zeros((5, 1440))
+    volumes[range(5), [10, 10, 500, 500, 900]] = 5.0  # no bin trades on most days
+    found = profile(volumes, bins=144).weights[[1, 50, 90]]  # of all days 2 to 2 to 1, of three weekdays one each
+    assert found == pytest.approx(3 / 13 / 3 + 10 / 13 * np.array([0.4, 0.4, 0.2]))
 
 
 def test_bins_that_never_trade_get_nothing() -> None:
@@ -288,49 +309,88 @@ def test_an_unknown_level_expects_nothing() -> None:
     assert Profile(np.array([0.5, 0.5]), np.zeros(2), "x").expected(Instrument("X")) == ()
 
 
-# ---------------------------------------------------------------- whole lots
-
-WEIGHTS = st.lists(st.floats(0, 1e6), min_size=1, max_size=60).filter(lambda weights: sum(weights) > 1e-6).map(np.array)
+# ---------------------------------------------------------------- many starts at a time
 
 
-@given(WEIGHTS, st.integers(1, 10**11))
-def test_the_largest_remainder_is_exact_and_no_bin_is_off_by_a_lot(weights: Volumes, quantity: int) -> None:
-    totals = cumulative_lots(weights, quantity)
-    sizes = np.diff([0, *totals])
-    assert totals[-1] == quantity
-    assert (sizes >= 0).all()
-    exact = weights / weights.sum() * quantity
-    assert (np.abs(sizes - exact) < 1 + quantity * 1e-14).all()
+def obvious(history: VolumeHistory, start_ns: int, duration_ns: int, bins: int, lookback: int, least: float) -> Profile:
+    """Day by day, as the module's first lines say it."""
+    edges = start_ns + np.arange(bins + 1) * duration_ns // bins
+    kind = is_weekend(start_ns)
+    every: list[Volumes] = []
+    same: list[Volumes] = []
+    for back in range(1, 4 * lookback + 8):
+        if len(same) < lookback:
+            volumes, covered = history.day(edges - back * DAY_NS)
+            traded, _ = history.day(edges[[0, -1]] - back * DAY_NS)
+            if covered >= LEAST_COVERAGE and traded[0] > 0 and traded[0] >= least:
+                every.append(volumes)
+                same += [volumes] * (is_weekend(start_ns - back * DAY_NS) == kind)
+    if not every:
+        return uniform(bins, "no day of history covers this time of day")
+    if not same:
+        return Profile(typical(every), np.median(every, axis=0), "")
+    trust = len(same) / (len(same) + SHRINKAGE_DAYS)
+    weights = trust * typical(same) + (1 - trust) * typical(every)
+    return Profile(weights / weights.sum(), np.median(same, axis=0), "")
 
 
-@given(WEIGHTS, st.integers(1, 10**6))
-def test_the_largest_remainders_get_the_lots_that_are_left(weights: Volumes, quantity: int) -> None:
-    sizes = np.diff([0, *cumulative_lots(weights, quantity)])
-    exact = weights / weights.sum() * quantity
-    rests = exact - np.floor(exact)
-    up = sizes > np.floor(exact)
-    if up.any() and not up.all():
-        assert rests[up].min() >= rests[~up].max()
+def is_weekend(ts_ns: int) -> bool:
+    return (ts_ns // DAY_NS + 3) % 7 >= 5  # 1970-01-01 was a Thursday
 
 
-@given(WEIGHTS, st.integers(1, 10**11))
-def test_the_running_sum_is_never_off_by_a_lot(weights: Volumes, quantity: int) -> None:
-    totals = np.array(cumulative_floor(weights, quantity))
-    assert totals[-1] == quantity
-    assert (np.diff([0, *totals]) >= 0).all()
-    exact = np.cumsum(weights) / weights.sum() * quantity
-    assert (exact - totals < 1 + quantity * 1e-14).all()
-    assert (totals - exact < 1e-6 + quantity * 1e-14).all()
+def typical(days: list[Volumes]) -> Volumes:
+    shares = [day / day.sum() for day in days]
+    found: Volumes = np.median(shares, axis=0)
+    if found.sum() <= 0:
+        found = np.mean(shares, axis=0)
+    found /= found.sum()
+    return found
 
 
-@pytest.mark.parametrize("row", golden.rows("rounded_slices.csv"), ids=lambda row: f"{row['rule']} {row['quantity']}")
-def test_rounded_slices_are_those_of_the_table(row: dict[str, str]) -> None:
-    weights = np.array([float(weight) for weight in row["weights"].split()])
-    rule = {"running": cumulative_floor, "largest": cumulative_lots}[row["rule"]]
-    lot = int(row["lot"])
-    totals = [total // lot * lot for total in rule(weights, int(row["quantity"]))]
-    assert np.diff([0, *totals]).tolist() == [int(size) for size in row["sizes"].split()]
+def test_thousands_of_starts_have_the_profiles_of_each_to_the_last_bit() -> None:
+    # outages in the past, a grid of minutes; midnights and weekends lie between the starts
+    history = VolumeHistory(batches.wild_bars(6, 30_000, START_NS))
+    starts = START_NS + np.arange(0, 25 * 1440, 17) * MINUTE_NS
+    seen = 0
+    for rows, weights, volume in volume_profiles(history, starts, 4 * HOUR_NS, 48, 7):
+        seen += len(rows)
+        for at in range(0, len(rows), 7):
+            one = volume_profile(history, int(starts[rows[at]]), 4 * HOUR_NS, 48, 7)
+            assert weights[at].tobytes() == one.weights.tobytes()
+            assert volume[at].tobytes() == one.volume.tobytes()
+    assert seen == len(starts)
 
 
-def test_equal_remainders_go_to_the_earlier_bins() -> None:
-    assert cumulative_lots(np.ones(4), 6) == (2, 4, 5, 6)
+@given(st.data())
+def test_many_profiles_are_those_of_each_and_those_of_the_obvious_way(data: st.DataObject) -> None:
+    # pitfall 1: from any start, in the history, before and after it
+    bars = batches.wild_bars(data.draw(st.integers(0, 3)), data.draw(st.integers(1, 12_000)), START_NS)
+    quiet = data.draw(st.sampled_from((0.0, 0.9, 0.999)))
+    bars = replace(bars, volume=np.where(np.arange(len(bars)) % 1000 < 1000 * quiet, 0.0, bars.volume))
+    history = VolumeHistory(bars)
+    unit = data.draw(st.sampled_from((1, MINUTE_NS, 5 * MINUTE_NS)))
+    offsets = st.lists(st.integers(-DAY_NS // unit, 20 * DAY_NS // unit), min_size=1, max_size=40)
+    starts = START_NS + np.array(data.draw(offsets)) * unit
+    duration_ns = data.draw(st.sampled_from((1, 60, 3001, 7200, 86_400))) * 10**9
+    bins, lookback = data.draw(st.sampled_from((1, 2, 7, 24, 600))), data.draw(st.integers(1, 9))
+    least = data.draw(st.sampled_from((0.0, 0.0, 5_000.0)))
+    seen = []
+    for rows, weights, volume in volume_profiles(history, starts, duration_ns, bins, lookback, least):
+        for row, weight, amount in zip(rows.tolist(), weights, volume, strict=True):
+            start_ns = int(starts[row])
+            one = volume_profile(history, start_ns, duration_ns, bins, lookback, least)
+            slow = obvious(history, start_ns, duration_ns, bins, lookback, least)
+            for other in (one, slow):
+                assert weight.tobytes() == other.weights.tobytes()
+                assert amount.tobytes() == other.volume.tobytes()
+            seen.append(row)
+    assert sorted(seen) == list(range(len(starts)))
+
+
+def test_without_starts_or_history_many_profiles_are_none_or_uniform() -> None:
+    nothing = [found.rows.tolist() for found in volume_profiles(None, np.zeros(0, np.int64), DAY_NS, 3, 7)]
+    assert nothing == [[]]
+    ((rows, weights, volume),) = volume_profiles(None, np.array([START_NS, 0]), DAY_NS, 4, 7)
+    assert rows.tolist() == [0, 1]
+    assert weights.tolist() == [[0.25] * 4] * 2
+    assert np.isnan(volume).all()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from broker.paper import PaperVenue
-from core import topics
+from core import codec, topics
 from core.contracts import FillEvent, OrderClosed, OrderEvent, OrderIntent, QuoteEvent, RiskDecision, Side
 from execution.config import ExecutionConfig, FillConfig
 from execution.contracts import AlgoType, ExecutionAlgorithm
@@ -97,16 +98,22 @@ def tape_of(market: BarMarket) -> list[Moment]:
 
 @dataclass
 class Trader:
-    """An engine over the scene's market, from its journal on: what a process is from its start to its end."""
+    """An engine over the scene's market, from its journal on: what a process is from its start to its end.
+
+    `requests`: the venue's journal. Lines of one block are there once it is over; it may die in the n-th block of any.
+    """
 
     scene: dict[str, Any]
     lines: Lines
     requests: list[dict[str, Any]]
+    dies_in: int | None = None
+    blocks: int = 0
 
     def run(self) -> None:
         """From wherever the journal ends to the end of the tape."""
         scene = self.scene
         market = market_in(scene)
+        self._held: list[dict[str, Any]] | None = None
         self.fills: list[FillEvent] = []
         self.gate = Gate(refuses_in(scene))
         self.engine = Engine(
@@ -114,12 +121,26 @@ class Trader:
         )
         seen = recall(self.engine, self.lines.read())
         before = list(self.requests)
-        venue = PaperVenue("sim", TimedBars(market), note=self.requests.append)
-        replay = Replay(self.engine, venue, tape_of(market), decide=self._decide)
+        venue = PaperVenue("sim", TimedBars(market), note=self._written)
+        replay = Replay(self.engine, venue, tape_of(market), decide=self._decide, together=self._together)
         if seen:
             replay.recover(before)
         while replay.step(int(market.bars.ts_close_ns[-1])):
             pass
+
+    def _written(self, line: dict[str, Any]) -> None:
+        into = self.requests if self._held is None else self._held
+        into.append(codec.from_json(codec.to_json(line)))
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        self._held = []
+        yield
+        held, self._held = self._held, None
+        self.blocks += bool(held)
+        if held and self.blocks == self.dies_in:
+            raise KilledError
+        self.requests += held
 
     def _make(self, request: Request) -> Worked:
         return parent_in(self.scene)
@@ -210,6 +231,31 @@ def test_killed_at_any_line_of_its_journal_it_ends_as_if_nothing_had_happened(al
         }
 
     holds()
+
+
+def test_killed_between_the_requests_of_a_turn_and_their_lines_at_the_venue_it_ends_as_if_nothing_had_happened() -> (
+    None
+):
+    params = {"price": "peg", "levels": (0.6, 0.4), "clip_jitter": 0.2, "visible_ratio": 0.3}
+    scene = {
+        "bars": lively(83), "half": 0.01, "impact": False, "fills": FillConfig(max_participation=0.1),
+        "algo": ExecutionAlgorithm("Iceberg", SYMBOL, "buy", 40.0, 120, params),
+        "refused": 0, "requests": [], "start": -1,
+    }  # fmt: skip
+    whole = Trader(scene, Lines(), [])
+    whole.run()
+    assert whole.blocks > 3
+    wanted = [order["i"] for order in whole.lines.read() if order["k"] == "order"]
+    for block in range(1, whole.blocks + 1):
+        lines, requests = Lines(), list[dict[str, Any]]()
+        with pytest.raises(KilledError):
+            Trader(scene, lines, requests, dies_in=block).run()
+        again = Trader(scene, lines, requests)
+        again.run()
+        assert [order["i"] for order in lines.read() if order["k"] == "order"] == wanted
+        sent = [request["intent"]["intent_id"] for request in requests if request["intent"]]
+        assert len(set(sent)) == len(sent), "sent twice"
+        assert [fill.fill_id for fill in again.fills] == [fill.fill_id for fill in whole.fills]
 
 
 def test_the_gate_follows_the_quantities_that_a_parent_takes_and_no_others() -> None:

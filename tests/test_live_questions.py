@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from broker.base import VenueOrder
 from core.contracts import OrderIntent
@@ -54,6 +55,18 @@ def test_news_of_an_order_start_its_wait_anew() -> None:
     assert questions.look([one], 2 * SECOND) == 32 * SECOND
     one.withdrawal = one.intent
     assert questions.look([one], 3 * SECOND) == 4 * SECOND  # withdrawn, and nothing heard of it
+
+
+def test_requests_to_cancel_put_off_no_question_and_are_asked_about_as_soon_as_the_first() -> None:
+    questions, one = Questions(Patience(answer_ns=10 * SECOND)), order(standing=Standing.OPEN)
+    for second in range(0, 12, 3):
+        one.withdrawal = replace(one.intent, intent_id=f"c-{second}")
+        assert questions.look([one], second * SECOND) == 10 * SECOND
+    questions.asked("x-1-0", 10 * SECOND)
+    questions.asked("x-1-0", 20 * SECOND)
+    assert questions.look([one], 21 * SECOND) == 40 * SECOND
+    one.withdrawal = replace(one.intent, intent_id="c-22")
+    assert questions.look([one], 22 * SECOND) == 32 * SECOND
 
 
 def test_a_settled_order_is_asked_about_no_more() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from core import codec, topics
-from core.bus import InMemoryBus
+from core.bus import InMemoryBus, Said
 from core.contracts import FillEvent, OrderIntent
 from execution.config import ExecutionConfig
 from execution.contracts import ExecutionReport
@@ -22,7 +23,7 @@ from live.questions import Patience
 from live.serve_books import SHUT, Books
 from live.serve_broker import BrokerService
 from live.serve_router import RouterService
-from live.serve_run import OtherRunError, Said, begin
+from live.serve_run import OtherRunError, begin
 from live.serve_time import TRUSTED_S, Beat, FollowedClock, TapeClock
 from live.session import OtherSettingsError
 from live.tape import BarTape
@@ -201,6 +202,17 @@ def test_what_has_been_told_is_not_told_again(tmp_path: Path) -> None:
     assert again.unsaid() == []
 
 
+def test_books_that_come_again_know_the_newest_quote(tmp_path: Path) -> None:
+    """Whoever starts after them may have to wait long for the next one, after the tape's end for ever."""
+    venue = books(lines := Lines(), tmp_path)
+    assert venue.newest() == []
+    shown = list(venue.play(START_NS + 5 * MINUTE_NS))
+    venue.told(0)
+    again = books(Lines(), tmp_path)
+    again.restore(lines.read())
+    assert again.newest() == venue.newest() == shown[-2:]
+
+
 # ---- time
 
 
@@ -218,6 +230,9 @@ def test_a_follower_stands_still_without_beats_and_never_goes_back() -> None:
     now_s += 0.5
     assert clock.now_ns() == 57 * S
     assert clock.seconds_until(67 * S) == pytest.approx(1.0)
+    now_s += 60
+    assert clock.seconds_until(99 * S) == math.inf, "whoever waited for a moment of a clock that stands would spin"
+    assert clock.seconds_until(57 * S) == 0.0
 
 
 # ---- journals that belong together

@@ -287,7 +287,7 @@ def test_what_is_rearmed_is_in_the_journal_and_holds_after_a_restart(life: Calla
     (tmp_path / "strict.yaml").write_text(yaml.safe_dump(strict))
     played = life(strategies=(), orders=(order("a"),), risk_config=str(tmp_path / "strict.yaml"))
     trader = until(played.open(), START_NS + HOUR_NS)
-    (key,) = trader.facts()["disabled"]
+    (key,) = trader.gate.disabled
     assert answer(trader, {"do": "rearm"})["disabled"].keys() == {key}
     assert "by must be a name" in answer(trader, {"do": "rearm", "key": key, "reason": "looked"})["error"]
     assert "is not disabled" in answer(trader, {"do": "rearm", "key": "no", "by": "ann", "reason": "x"})["error"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from core.bars import Bars
 from core.contracts import Side, sign
+from core.errors import DataError
 from core.instrument import Instrument
 from execution.config import FillConfig
 from execution.slippage import LinearSlippageModel, PowerLawSlippageModel, SlippageModel, SquareRootSlippageModel
@@ -115,6 +116,12 @@ def test_nobody_who_joins_pushes_an_order_beyond_its_limit() -> None:
     outcome = play(market_of(flat(2), slippage=IMPACT), [Order(0, "buy", 100, 100.03), Order(0, "buy", 800)])
     assert [fill.price <= 100.03 for fill in outcome.of(0) if fill.liquidity == "taker"] in ([], [True])
     assert outcome.of(1)[0].qty == 800
+
+
+def test_nobody_buys_what_our_own_impact_has_made_worthless() -> None:
+    crushing = LinearSlippageModel(5000.0, volatility=1.0)
+    with pytest.raises(DataError, match=r"would take the price to -\d+.*lower impact_coefficient.*max_participation"):
+        play(market_of(flat(1), slippage=crushing), [Order(0, "sell", 900)])
 
 
 def test_buying_and_selling_at_once_moves_nothing() -> None:

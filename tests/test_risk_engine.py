@@ -16,11 +16,12 @@ from core.bus import InMemoryBus
 from core.bus_redis import RedisStreamBus
 from core.clock import ManualClock
 from core.contracts import OHLCVBar, QuoteEvent
+from core.disk_simulated import SimulatedDisk
 from core.epochs import ReplacedError
 from core.errors import FillwrightError
 from core.journal import Journal
 from core.journal_read import read
-from risk.engine import RiskEngine, announce_kill
+from risk.engine import RiskEngine, UnwrittenError, announce_kill
 from risk.gate import RiskGate
 from risk.kill import KillSwitch
 from tests.redis_server import RedisServer, own_redis_server  # noqa: F401 - a fixture
@@ -244,6 +245,33 @@ def test_after_a_restart_answers_and_reservations_are_those_of_before(tmp_path: 
     play(after)
 
 
+@pytest.mark.parametrize("last", [topics.FILLS, topics.INTENT])
+def test_what_it_has_heard_survives_a_power_cut_as_it_does_not_come_again(last: str) -> None:  # pitfall 28
+    a, disk, folder = child("a", "x-1", 6.0), SimulatedDisk(), Path("/journal")
+    parent = {"execution_id": "x-1", "symbol": X, "side": "buy", "qty": 6.0}
+
+    async def before() -> None:
+        async with desk(journal=Journal(folder, disk=disk), parents="required") as risk:
+            await risk.say(topics.INTENT, parent, a.to_dict())
+            if last == topics.FILLS:
+                await risk.say(topics.INTENT, parent | {"qty": 3.0})
+            await risk.say(topics.CLOSED, closed(a, 2.0).to_dict())
+            await risk.say(topics.FILLS, fill(a, 2.0, "f1").to_dict())
+            if last == topics.INTENT:
+                await risk.say(topics.INTENT, parent | {"qty": 3.0})
+
+    async def after() -> None:
+        entries = [entry.data for entry in read(folder, disk=disk)]
+        async with desk(recalled=entries, parents="required") as risk:
+            assert (risk.engine.gate.position(X), risk.engine.gate.reserved(X)) == (2.0, (0.0, 0.0))
+            await risk.say(topics.INTENT, child("b", "x-1", 2.0).to_dict())
+            assert risk.answers == [("b", False)]  # three in all, two are there
+
+    play(before)
+    disk.restart(power_cut=True)
+    play(after)
+
+
 def test_what_is_rearmed_is_on_record(tmp_path: Path) -> None:
     async def story() -> None:
         limits: dict[str, Any] = {"rejects": {"last_orders": 2, "max_rejects": 1, "window_s": 60.0}}
@@ -339,13 +367,25 @@ class Full:
     def sync(self) -> None: ...
 
 
-def test_what_cannot_be_written_down_does_not_pass() -> None:
+@pytest.mark.parametrize("topic", [topics.INTENT, topics.FILLS])
+def test_where_nothing_can_be_written_down_nothing_is_answered_and_the_engine_ends(topic: str) -> None:
+    """The message is not finished: it comes again to the next start, which knows what the journal has."""
+    first = order("a").to_dict() if topic == topics.INTENT else fill(order("a"), 1.0, "f1").to_dict()
+
     async def story() -> None:
+        with pytest.raises(ExceptionGroup) as ended:
+            await full()
+        assert ended.group_contains(UnwrittenError, match="No space left")
+
+    async def full() -> None:
         async with desk(journal=Full()) as risk:
-            await risk.say(topics.INTENT, order("a").to_dict(), order("b").to_dict(), cancel("c").to_dict())
-            assert risk.answers == [("a", False), ("b", False), ("c", False)]
+            await risk.bus.publish_json(topic, first)
+            await risk.bus.publish_json(topics.INTENT, order("b").to_dict())
+            await asyncio.sleep(0.01)
+            assert risk.answers == []
             assert risk.orders == []
-            assert "No space left" in risk.decisions[0]["reason"]
+            assert sum(risk.bus.backlog(topics.INTENT)) >= 1
+            assert not await risk.bus.dead_letters(topic)
 
     play(story)
 

@@ -47,7 +47,7 @@ FAULTS = Faults(
 )
 LOSSES = replace(
     FAULTS, lost_request=0.05, lost_answer=0.05, silence=0.05, lost_news=0.1, forgotten=0.1,
-    unavailable=0.1, outage=0.002, outage_ns=90 * 10**9,
+    unavailable=0.1, outage=0.005, outage_ns=90 * 10**9,
 )  # fmt: skip
 PATIENCE = Patience(answer_ns=10 * 10**9, quiet_ns=120 * 10**9, most_ns=120 * 10**9, arrival_ns=30 * 10**9)
 WATCHED = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -135,3 +136,33 @@ def test_the_position_asked_for_is_never_worth_more_than_equity(
 def test_a_parameter_out_of_range_is_named_with_its_value(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"{name} .*was {value}"):
         told(**{name: value})
+
+
+@given(
+    st.sampled_from([-1, 1]), st.floats(-100, 100), st.floats(-100, 100), st.floats(1, 100), st.integers(0, 200),
+    st.booleans(),
+)  # fmt: skip
+def test_nothing_is_wanted_before_the_time_that_a_strategy_names(
+    signal: int, position: float, working: float, price: float, at: int, short: bool
+) -> None:
+    strategy = told(allow_short=short)
+    assert strategy.silent_until_ns() == 0
+    assert strategy.on_signal(1, account())
+    silent = strategy.silent_until_ns()
+    assert silent == START_NS + 60 * SECOND_NS
+    asked = account(position, price=price, working=working, at=at)
+    if asked.ts_ns < silent:
+        assert not strategy.on_signal(signal, asked)
+        assert strategy.silent_until_ns() == silent
+
+
+def test_whoever_answers_signals_differently_is_asked_at_any_time() -> None:
+    class Eager(Told):
+        def on_signal(self, signal: int, account: Account) -> Sequence[OrderIntent]:
+            super().on_signal(signal, account)
+            return (self.parent(account, "buy", 1.0),)
+
+    strategy = Eager("ATOM/USDT", DirectionalParams())
+    strategy.on_signal(1, account())
+    assert strategy.silent_until_ns() == 0
+    assert strategy.on_signal(1, account(at=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -17,6 +18,7 @@ from backtest.tick_engine import TickBacktestEngine
 from core.bars import Bars
 from core.chance import uniform
 from core.contracts import FillEvent, OrderIntent, Side, sign
+from core.errors import DataError
 from execution.config import ExecutionConfig, FillConfig, TwapConfig
 from execution.contracts import ExecutionReport
 from execution.intake import Intake
@@ -158,7 +160,12 @@ def test_playing_only_when_somebody_looks_changes_nothing(
         rows[:0] = quote(4, 99, 101)
     place, execution = place_of(feed_of(content, stretched(rows)), fills), None if whole else twap(fills)
     lazy, eager = Eager(seed), Eager(seed)
-    reports, filled = Naive(place, eager, execution).play()
+    try:
+        reports, filled = Naive(place, eager, execution).play()
+    except DataError as error:  # so much in so thin a market that its price would fall below zero
+        with pytest.raises(DataError, match=re.escape(str(error))):
+            run(place, lazy, execution)
+        return
     result = run(place, lazy, execution)
     assert lazy.seen == eager.seen
     assert lazy.accounts == eager.accounts

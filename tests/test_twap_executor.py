@@ -22,7 +22,8 @@ from execution.adapters import SyncExecutionWrapper
 from execution.base import BaseExecutor
 from execution.contracts import ExecutionAlgorithm, ExecutionReport
 from execution.events import Market
-from execution.twap import TWAPExecutor
+from execution.parent import ParentOrder
+from execution.twap import MOST_ALIKE, TWAPExecutor
 from tests import golden
 from tests.naive import START_NS
 from tests.parents import SECOND, filled_at_once, play_out, subscribed
@@ -284,3 +285,26 @@ def test_the_fills_of_two_executions_are_told_apart() -> None:
         assert len({report.execution_id for report in reports}) == 2
 
     play(scene)
+
+
+def test_parents_that_differ_in_their_times_alone_share_a_plan_unless_it_is_drawn() -> None:
+    twap = executor(4)
+
+    def made(twap: TWAPExecutor, at_ns: int, **wanted: Any) -> ParentOrder:
+        return twap.start(algorithm(**wanted), start_ns=at_ns, price=10.0)
+
+    first, later = (made(twap, at_ns) for at_ns in (START_NS, START_NS + 1))
+    assert first.plan is later.plan
+    for other in (
+        made(twap, START_NS, quantity=101),
+        made(twap, START_NS, seconds=101),
+        made(twap, START_NS, side="sell"),
+        made(twap, START_NS, limit_price=10.0),
+        made(twap, START_NS, slice_count=5),
+        made(twap, START_NS, order_type="market"),
+    ):
+        assert other.plan != first.plan
+    for quantity in range(100, 100 + 2 * MOST_ALIKE):  # more of them than are kept
+        assert made(twap, START_NS, quantity=quantity).plan == made(executor(4), START_NS, quantity=quantity).plan
+    drawn = executor(4, randomize_size=0.3)
+    assert made(drawn, START_NS).curve != made(drawn, START_NS).curve

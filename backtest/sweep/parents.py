@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,8 +14,9 @@ from backtest.sweep.work import Work
 from core.chance import generator
 from core.contracts import OrderIntent
 from core.errors import DataError
+from execution.batch_alone import reports_alone
+from execution.batch_intake import Handed
 from execution.contracts import ExecutionReport
-from execution.desk import Desk
 from execution.intake import Intake
 from execution.stored import StoredMarket
 from execution.venue import Venue
@@ -34,7 +35,7 @@ def study(work: Work, wanted: ParentsStudy, market: StoredMarket) -> dict[str, A
         arguments=place.executor_arguments,
         seed=work.seed,
     )
-    return figures_of(_worked(place, intake, bar, told) for bar, told in _parents(work, wanted, market))
+    return figures_of(_worked(place, intake, list(_parents(work, wanted, market))))
 
 
 def _parents(work: Work, wanted: ParentsStudy, market: StoredMarket) -> Iterator[tuple[int, OrderIntent]]:
@@ -72,19 +73,15 @@ def _parents(work: Work, wanted: ParentsStudy, market: StoredMarket) -> Iterator
         )
 
 
-def _worked(place: Venue, intake: Intake, bar: int, told: OrderIntent) -> ExecutionReport:
-    now_ns, price = told.ts_local_ns, float(place.bars.close[bar])
-    try:
-        worked = intake.work(intake.request(told, now_ns, price))
-    except ValueError as error:
-        return intake.refusal(told, now_ns, price, str(error), place.settings)
-    reports: list[ExecutionReport] = []
-    desk = Desk(place.market(), place.tape, None, place.settings, on_report=reports.append)
-    desk.start(worked, now_ns, bar)
-    k = desk.next_bar(bar)
-    while k is not None:
-        desk.play(k)
-        k = desk.next_bar(k)
-    desk.finish(len(place.bars) - 1)
-    (report,) = reports
-    return report
+def _worked(place: Venue, intake: Intake, parents: Sequence[tuple[int, OrderIntent]]) -> list[ExecutionReport]:
+    """The report of each, in their order; of those that their algorithm refuses too."""
+    handed: list[Handed] = []
+    refused: dict[int, ExecutionReport] = {}
+    for number, (bar, told) in enumerate(parents):
+        now_ns, price = told.ts_local_ns, float(place.bars.close[bar])
+        try:
+            handed.append(Handed(intake.work(intake.request(told, now_ns, price)), now_ns, bar))
+        except ValueError as error:
+            refused[number] = intake.refusal(told, now_ns, price, str(error), place.settings)
+    reports = iter(reports_alone(place, handed))
+    return [refused[number] if number in refused else next(reports) for number in range(len(parents))]

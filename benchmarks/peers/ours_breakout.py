@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from backtest.engine import BacktestEngine
@@ -50,8 +49,8 @@ class Breakout(SignalStrategy[Channel]):
     def signals(self, bars: Bars) -> Signals:
         """The changes alone: a break in the direction that is held already is no news."""
         broken = np.zeros(len(bars), np.int8)
-        broken[bars.close > before(bars.high, self.params.above, pl.Series.rolling_max)] = LONG
-        broken[bars.close < before(bars.low, self.params.below, pl.Series.rolling_min)] = OUT
+        broken[bars.close > before(bars.high, self.params.above, np.maximum)] = LONG
+        broken[bars.close < before(bars.low, self.params.below, np.minimum)] = OUT
         told = np.flatnonzero(broken)
         said = broken[told]
         news = np.concatenate((said[:1] == LONG, said[1:] != said[:-1])) if len(said) else np.zeros(0, np.bool_)
@@ -65,10 +64,17 @@ class Breakout(SignalStrategy[Channel]):
         return (self.parent(account, "buy" if signal == LONG else "sell", QUANTITY if signal == LONG else held),)
 
 
-def before(prices: NDArray[np.float64], window: int, extreme: Any) -> NDArray[np.float64]:
-    """The extreme of the `window` prices before each one; NaN for the first ones."""
-    found: NDArray[np.float64] = extreme(pl.Series(prices), window).shift(1).to_numpy()
-    return found
+def before(prices: NDArray[np.float64], window: int, extreme: np.ufunc) -> NDArray[np.float64]:
+    """The extreme of the `window` prices before each one; NaN for the first ones.
+
+    From the extremes of 1, 2, 4, ... prices: a pass for each.
+    """
+    found, width = prices, 1
+    while width < window:
+        step = min(width, window - width)
+        found = extreme(found[:-step], found[step:])
+        width += step
+    return np.concatenate((np.full(window, np.nan), found[:-1]))
 
 
 def main() -> None:

@@ -26,9 +26,11 @@ Measured = dict[str, Any]
 def measured(contender: Contender, pythons: dict[str, Path], folder: Path) -> Measured:
     """One fresh process. Raises FillwrightError with the last thing that it said where it fails."""
     words = contender.command(pythons, folder)
+    # as at home: everybody finds the bytecode of its modules
+    settings = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     before = time.perf_counter()
     with tempfile.TemporaryFile("w+") as complaints:
-        process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=complaints, text=True)
+        process = subprocess.Popen(words, cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=complaints, text=True)
         with process:
             assert process.stdout is not None
             said = process.stdout.read()

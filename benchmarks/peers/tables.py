@@ -34,9 +34,11 @@ def bars(results: Results) -> str:
             each(rounds, idle, child_us),
             ratio(theirs, rounds) if ours else NOTHING,
             ratio(purged, rounds) if ours and purged else NOTHING,
+            spread(seconds(rounds, "read_cpu_s")) if parents else NOTHING,
         ))  # fmt: skip
     rows.sort(key=lambda row: (int(row[1]), row[0].startswith("fillwright"), row[0]))
-    return table(("engine", "parents", "run, s", "us a child", "nautilus / this", "purged / this"), rows)
+    head = ("engine", "parents", "run, s", "us a child", "nautilus / this", "purged / this", "reports read, s")
+    return table(head, rows)
 
 
 def trades(results: Results) -> str:

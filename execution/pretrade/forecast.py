@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from core import checks
 from execution.params import STEEPNESS, STYLE_OF_URGENCY, OrderStyle, Urgency
 from execution.pressure import memory_of
+from execution.pretrade import student
 from execution.pretrade.almgren_chriss import AlmgrenChriss, FrontierPoint
 from execution.pretrade.volume_outlook import BINS, VolumeOutlook
 from execution.slippage import ImpactRequest, MarketContext, SlippageModel
@@ -265,12 +266,10 @@ class Forecaster:
 
 
 def quantile(mean: float, sd: float, level: float, degrees: float = TAIL_DEGREES) -> float:
-    """The quantile of Student's t with this mean and sd; degrees of freedom above 2, infinite for the normal."""
-    from scipy import special  # type: ignore[import-untyped]
-
+    """The quantile of Student's t with this mean and sd; degrees of freedom from 3, whole, or infinite: the normal."""
     if math.isinf(degrees):
-        return mean + sd * float(special.ndtri(level))
-    return mean + sd * math.sqrt((degrees - 2) / degrees) * float(special.stdtrit(degrees, level))
+        return mean + sd * student.NORMAL.inv_cdf(level)
+    return mean + sd * math.sqrt((degrees - 2) / degrees) * student.quantile(int(degrees), level)
 
 
 def _waiting(shares: Floats, duration_s: float) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core import checks
 from execution.conditions import DAY_NS
+from execution.pretrade import student
 from execution.profile import LEAST_COVERAGE, VolumeHistory, volume_profile
 
 ASSUMED_LOG_SD: Final = 0.5  # of a stretch's volume where no days tell
@@ -72,20 +73,18 @@ class VolumeOutlook:
         wanted = math.log(quantity / share)
         volumes = self.past(duration_s)
         traded = volumes[volumes > 0]
-        from scipy import special  # type: ignore[import-untyped]
-
         if len(traded) < FEWEST_DAYS:
             if len(volumes) >= FEWEST_DAYS:
                 return 0.0
             middle = math.log(float(self.expected(duration_s).sum()))
-            return float(special.ndtr((middle - wanted) / ASSUMED_LOG_SD))
+            return student.NORMAL.cdf((middle - wanted) / ASSUMED_LOG_SD)
         logs = np.log(traded)
         sd = float(logs.std(ddof=1)) * math.sqrt(1 + 1 / len(logs))
         margin = float(logs.mean()) - wanted
         alive = len(traded) / len(volumes)
         if sd == 0:
             return alive * float(margin >= 0)
-        return alive * float(special.stdtr(len(logs) - 1, margin / sd))
+        return alive * student.chance_below(len(logs) - 1, margin / sd)
 
     def regularity(self) -> float:
         """How much of a day's volume shape the other days tell, R^2 against equal hours; NaN for fewer than 3 days.

@@ -3,19 +3,26 @@
 It stops only where something can happen: when a parent wakes, when something of ours is heard, and, for parents that
 listen to the market, at most once every `view_ms` of the exchange's time. At one moment what the venue says comes
 first, then the market, then wake-ups; whoever acts has seen the newest market known at that time.
+
+An order that prints fill takes many of them. Where no parent would do anything about a part of an order (`is_patient`),
+the market is played on to the end of one, and the fills before it are booked when it is heard: with the same results,
+in less than half of the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 from core.contracts import FillEvent
 from execution.contracts import ExecutionReport
+from execution.parent import ParentOrder
 from execution.plan import NS_PER_MS
 from execution.seats import Gate, Seat, Seats, Worked, vwap_with_own
 from execution.ticks.benchmarks import TickTape
 from execution.ticks.market import TickMarket
+from execution.ticks.post import VenueEvent
 
 VIEW_MS: Final = 1000
 
@@ -56,9 +63,10 @@ class TickDesk(Seats):
         """Plays everything up to and including `until_ns`; returns at once when nobody is at work."""
         while self._seats:
             stop_ns = self._next_stop(until_ns)
-            now_ns, heard = self._market.run(stop_ns)
+            patient = self._all_patient()
+            now_ns, heard = self._market.run(stop_ns, whole=patient)
             if heard:
-                self._hear(heard, now_ns, now_ns, now_ns)
+                self._hear(self._booked(heard) if patient else heard, now_ns, now_ns, now_ns)
                 continue
             if now_ns >= self._next_look():
                 self._looked_ns = now_ns
@@ -72,6 +80,30 @@ class TickDesk(Seats):
         """The data are over: reports what is still running as it stands."""
         for seat in list(self._seats.values()):
             self._leave(seat, last_ns)
+
+    def _all_patient(self) -> bool:
+        """Whether nobody would do anything about a fill of a part of an order."""
+        for seat in self._seats.values():
+            parent = seat.parent
+            if not isinstance(parent, ParentOrder) or parent.algorithm.due not in _by_slices() or not parent.is_patient:
+                return False
+        return True
+
+    def _booked(self, events: list[VenueEvent]) -> list[VenueEvent]:
+        """Books fills about which nobody does anything; gives back what is left, from the first that is another."""
+        response_ns, gate, wake_ns = self._market.response_ns, self._gate, self._next_wake()
+        for number, event in enumerate(events):
+            if not isinstance(event, FillEvent):
+                return events[number:]
+            if wake_ns is not None and event.ts_fill_ns + response_ns >= wake_ns:  # the venue's word is what wakes it
+                return events[number:]
+            parent = self._owners[event.order_id].parent
+            if not isinstance(parent, ParentOrder) or not parent.book(event):
+                return events[number:]
+            self._on_fill(event, event.ts_fill_ns + response_ns)
+            if gate is not None:
+                gate.on_fill(event)
+        return []
 
     def _next_stop(self, until_ns: int) -> int:
         stop_ns = until_ns
@@ -102,3 +134,11 @@ class TickDesk(Seats):
             "spread_bps": 1e4 * self._tape.spread(first_ns, last_ns) / seat.arrival_price,
             "market_volume": volume,
         }
+
+
+@cache
+def _by_slices() -> frozenset[Callable[..., int]]:
+    """The rules that read what is new with each slice, and nothing else that happens."""
+    from execution import pov, shortfall, twap, vwap
+
+    return frozenset((twap.due, vwap.due, pov.due, shortfall.due))

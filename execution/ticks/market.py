@@ -21,7 +21,7 @@ from core.frozen import FrozenDict
 from core.instrument import Instrument
 from execution.config import FillConfig
 from execution.events import Market
-from execution.fills import quoted_ticks
+from execution.fills import paid, quoted_ticks
 from execution.filters import refusal_of, whole_steps
 from execution.pressure import Pressure
 from execution.ticks.book import ASK, BID, NO_ASK, NO_BID, SHOWN, TRADED, level_at
@@ -80,7 +80,7 @@ class TickMarket:
         self._impact = Impact(instrument, pressure, bars if pressure is not None else None)
         self._tick = instrument.price(1)
         self._shows = feed.shows
-        rules = Rules(queue.code, queue.exponent, fills.max_participation, 0.0, queue.queue_ahead)
+        rules = Rules(queue.code, queue.exponent, fills.max_participation, queue.queue_ahead)
         fast = isinstance(feed, TickFeed) if compiled is None else compiled
         self._own = OwnOrders()
         self._player = Player(feed, self._own, rules, latency.response_ns, window=window, compiled=fast)
@@ -97,6 +97,11 @@ class TickMarket:
     def busy(self) -> bool:
         """Whether anything of ours is in the market, on its way there, or on its way back."""
         return len(self._own) > 0 or self._post.busy
+
+    @property
+    def response_ns(self) -> int:
+        """How long after it happened something is heard."""
+        return self._latency.response_ns
 
     # ---- what is sent
 
@@ -131,10 +136,13 @@ class TickMarket:
 
     # ---- what happens
 
-    def run(self, until_ns: int) -> tuple[int, list[VenueEvent]]:
+    def run(self, until_ns: int, *, whole: bool = False) -> tuple[int, list[VenueEvent]]:
         """Plays the market up to and including `until_ns`, or to the first moment at which something of ours is heard.
 
-        Returns the time reached and what is heard then. Raises ValueError for a time before the one reached.
+        `whole`: fills that leave something of their order do not stop it; they are heard with what comes next, in order
+        of time, if need be at a moment at which nothing else happens. For callers who would do nothing about them.
+
+        Returns the time reached and what has been heard by then. Raises ValueError for a time before the one reached.
         """
         self._check_time(until_ns)
         while True:
@@ -143,7 +151,7 @@ class TickMarket:
                 return self.now_ns, events
             if self.now_ns == until_ns:
                 return until_ns, []
-            self._step(until_ns)
+            self._step(until_ns, whole)
 
     def _reach(self, now_ns: int) -> None:
         """Something is sent at this time: the market has come so far. What is heard on the way stays to be heard."""
@@ -155,14 +163,14 @@ class TickMarket:
         if now_ns < self.now_ns:
             raise ValueError(f"the market has come to {self.now_ns} and cannot go back to {now_ns}")
 
-    def _step(self, until_ns: int) -> None:
+    def _step(self, until_ns: int, whole: bool = False) -> None:
         """Goes on to the next moment at which something of ours happens or is heard, at most to `until_ns`."""
-        target = min(until_ns, max(self._post.next_ns, self.now_ns))
+        target = min(until_ns, max(self._post.next_ns(whole), self.now_ns))
         if len(self._own):
             self._turn(self.now_ns + 1)
             if self._turns_ns <= target:
                 target = self._turns_ns - 1
-        self._play(target)
+        self._play(target, whole)
         while (due := self._post.due(self.now_ns)) is not None:
             what, whom = due
             if isinstance(whom, str):
@@ -173,16 +181,19 @@ class TickMarket:
                 self._own.remove(whom)
                 self._expire(whom)
 
-    def _play(self, target: int) -> None:
+    def _play(self, target: int, whole: bool) -> None:
         player, fills = self._player, self._own.filled
         if not player.played(target):
-            player.play(target)
+            player.play(target, whole=whole)
         while fills.size[0]:
-            target = min(target, fills.ts_ns[0] + self._latency.response_ns)
-            self._collect()
+            for at in range(fills.size[0]):
+                if not whole or fills.left[at] == 0:
+                    target = min(target, fills.ts_ns[at] + self._latency.response_ns)
+                    break
+            self._collect(whole)
             if player.played(target):
                 break
-            player.play(target)
+            player.play(target, whole=whole)
         self.now_ns = target
         if isinstance(self.feed, LiveFeed):
             self._forget(self.feed)
@@ -204,7 +215,7 @@ class TickMarket:
                     self._displace(own)
         if self._shows == NO_BOOK and now_ns >= self._half_until_ns:
             half, self._half_until_ns = self._spread.at(now_ns)
-            self._player.rules = self._player.rules._replace(half=half / self._tick)
+            self._player.half = half / self._tick
         turns = self._impact.next_ns
         self._turns_ns = NEVER if turns is None else turns
         if self._shows == NO_BOOK:
@@ -267,7 +278,7 @@ class TickMarket:
     def _takes_prints(self, sign_: int, limit: int) -> int:
         """Where no book is shown: whether an order meets the other side; before the first trade nobody knows."""
         ticks, aggressor = self._player.view.last
-        half = self._player.rules.half
+        half = self._player.half
         return int(ticks == 0 or sign_ * (limit - (ticks - aggressor * half + sign_ * half)) >= -1e-9)
 
     def _displace(self, own: Own) -> None:
@@ -309,8 +320,8 @@ class TickMarket:
         filled = self.instrument.qty(own.filled)
         return OrderClosed(own.intent.intent_id, self.instrument.venue, status, filled, ts_ns)
 
-    def _collect(self) -> None:
-        """Fills that the loop has written down are told."""
+    def _collect(self, whole: bool = False) -> None:
+        """Fills that the loop has written down are told; `whole`: those of a part of an order by themselves."""
         fills = self._own.filled
         for at in range(fills.size[0]):
             own = self._own.at(fills.slot[at])
@@ -323,7 +334,7 @@ class TickMarket:
                 fills.mid[at],
                 fills.half[at],
             )
-            self._post.tell(fill, fill.ts_fill_ns)
+            self._post.tell(fill, fill.ts_fill_ns, part=whole and own.filled < own.lots)
             if own.filled == own.lots:
                 self._own.remove(own)
         fills.size[0] = 0
@@ -348,7 +359,7 @@ class TickMarket:
             intent.symbol,
             intent.side,
             qty,
-            price,
+            paid(intent.symbol, qty, price),
             ts_ns,
             venue.notional(qty, price) * fee_bps / 1e4,
             "taker" if takes else "maker",

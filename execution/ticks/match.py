@@ -9,7 +9,6 @@ prices that reach it. What a print or a level holds is shared by all our orders,
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from execution.kernel import kernel
 from execution.ticks.book import (
@@ -33,11 +32,13 @@ from execution.ticks.rows import BEST_ASK, BEST_BID, BID_LEVEL, TRADE, Rows
 
 @kernel
 def advance(
-    rows: Rows,
     row: int,
     last: int,
     until_ns: int,
     response_ns: int,
+    half: float,
+    whole: int,
+    rows: Rows,
     book: Book,
     orders: Orders,
     rules: Rules,
@@ -45,12 +46,16 @@ def advance(
 ) -> int:
     """Plays rows [row, last) up to and including `until_ns`, or to when we hear of the first fill, whichever is first.
 
+    half: the spread where no book is shown, halved, in ticks. whole: 1 to play on behind fills of a part of an order,
+    up to when we hear of the first that leaves nothing of its order.
+
     Returns the row to go on with; sooner where the columns of `fills` might not hold what comes next.
     """
     has_book = len(book.cells) > 0
     capacity = len(orders.limit)
     full = len(fills.slot) - 2 * capacity
     bid, ask = reach(orders, BID), reach(orders, ASK)
+    heard = fills.size[0]
     while row < last:
         ts_ns = rows.ts_ns[row]
         if ts_ns > until_ns:
@@ -64,41 +69,21 @@ def advance(
             book.last[0] = ticks
             book.last[1] = aggressor
             if has_book or ticks <= bid or ticks >= ask:
-                trade(ticks, quantity, aggressor, ts_ns, book, orders, rules, fills)
+                trade(ticks, quantity, aggressor, ts_ns, half, book, orders, rules, fills)
         elif kind in (BEST_BID, BEST_ASK):
             best_changed(kind - BEST_BID, ticks, quantity, ts_ns, book, orders, rules, fills)
         else:
             level_changed(kind - BID_LEVEL, ticks, quantity, ts_ns, book, orders, rules, fills)
         row += 1
-        if fills.size[0] > 0:
+        if fills.size[0] > heard:
             bid, ask = reach(orders, BID), reach(orders, ASK)
-            until_ns = min(until_ns, fills.ts_ns[0] + response_ns)
-            if fills.size[0] > full:
+            for at in range(heard, fills.size[0]):
+                if whole == 0 or fills.left[at] == 0:
+                    until_ns = min(until_ns, fills.ts_ns[at] + response_ns)
+            heard = fills.size[0]
+            if heard > full:
                 break
     return row
-
-
-def advance_flat(row: int, last: int, until_ns: int, response_ns: int, *columns: Any) -> int:
-    """`advance` for machine code: columns as they come, for to open a tuple of ten costs more than ten arguments.
-
-    Those of rows, book, orders, rules and fills, in this order.
-    """
-    return advance(
-        Rows(*columns[:5]),
-        row,
-        last,
-        until_ns,
-        response_ns,
-        Book(*columns[5:11]),
-        Orders(*columns[11:21]),
-        Rules(*columns[21:26]),
-        Fills(*columns[26:34]),
-    )
-
-
-def walk_flat(slot: int, side: int, ts_ns: int, *columns: Any) -> int:
-    """`walk` for machine code: the columns of book, orders and fills."""
-    return walk(slot, side, ts_ns, Book(*columns[:6]), Orders(*columns[6:16]), Fills(*columns[16:24]))
 
 
 @kernel

@@ -30,11 +30,13 @@ class Orders(NamedTuple):
 
 
 class Fills(NamedTuple):
-    """What has filled: `size` rows. `ticks`: of the level or print; `mid`, `half`: the market around it, in ticks."""
+    """What has filled: `size` rows. `left`: what of its order then was; `ticks`: of the level or print; `mid`, `half`:
+    the market around it, in ticks."""
 
     size: NDArray[np.int64]
     slot: NDArray[np.int64]
     lots: NDArray[np.int64]
+    left: NDArray[np.int64]
     ticks: NDArray[np.int64]
     taker: NDArray[np.int64]
     ts_ns: NDArray[np.int64]
@@ -43,13 +45,12 @@ class Fills(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """`model` and `exponent` of the queue. `participation`: of a print, for all takers where no book is shown; `half`:
-    half the spread there, in ticks; `queue_ahead`: lots ahead of an order there."""
+    """`model` and `exponent` of the queue. `participation`: of a print, for all takers where no book is shown;
+    `queue_ahead`: lots ahead of an order there."""
 
     model: int
     exponent: float
     participation: float
-    half: float
     queue_ahead: float
 
 
@@ -61,6 +62,7 @@ def record(
     at = fills.size[0]
     fills.slot[at] = slot
     fills.lots[at] = lots
+    fills.left[at] = orders.left[slot]
     fills.ticks[at] = ticks
     fills.taker[at] = taker
     fills.ts_ns[at] = ts_ns

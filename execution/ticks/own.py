@@ -144,6 +144,6 @@ def _fills(capacity: int) -> Fills:
         return np.zeros(length, np.int64)
 
     return Fills(
-        size=ints(1), slot=ints(), lots=ints(), ticks=ints(), taker=ints(), ts_ns=ints(), mid=np.zeros(n),
-        half=np.zeros(n),
+        size=ints(1), slot=ints(), lots=ints(), left=ints(), ticks=ints(), taker=ints(), ts_ns=ints(),
+        mid=np.zeros(n), half=np.zeros(n),
     )  # fmt: skip

@@ -9,9 +9,20 @@ from execution.ticks.orders import Fills, Orders, Rules, record
 
 @kernel
 def trade(
-    ticks: int, quantity: float, aggressor: int, ts_ns: int, book: Book, orders: Orders, rules: Rules, fills: Fills
+    ticks: int,
+    quantity: float,
+    aggressor: int,
+    ts_ns: int,
+    half: float,
+    book: Book,
+    orders: Orders,
+    rules: Rules,
+    fills: Fills,
 ) -> None:
-    """A public trade: where no book is shown takers take part, then makers that it reaches share what it has left."""
+    """A public trade: where no book is shown takers take part, then makers that it reaches share what it has left.
+
+    half: the spread there, halved, in ticks.
+    """
     has_book = len(book.cells) > 0
     passive = -1  # the side that the trade took from, -1: unknown
     if aggressor != 0:
@@ -34,7 +45,7 @@ def trade(
     first = passive if passive >= 0 else older(orders)
     left = quantity
     if not has_book:
-        left = join(ticks, quantity, aggressor, first, ts_ns, orders, rules, fills)
+        left = join(ticks, quantity, aggressor, first, ts_ns, half, orders, rules, fills)
     for turn in range(2):
         side = first if turn == 0 else 1 - first
         left = share(side, ticks, left, passive < 0 or passive == side, ts_ns, orders, fills)
@@ -97,6 +108,7 @@ def join(
     aggressor: int,
     first: int,
     ts_ns: int,
+    half: float,
     orders: Orders,
     rules: Rules,
     fills: Fills,
@@ -107,7 +119,7 @@ def join(
     limit the market has left behind rests from now on.
     """
     capacity = len(orders.limit)
-    mid = ticks - aggressor * rules.half
+    mid = ticks - aggressor * half
     takers = 0
     room = 0
     for turn in range(2):
@@ -117,7 +129,7 @@ def join(
             slot = orders.rank[side * capacity + j]
             if orders.taker[slot] == 0 or orders.left[slot] == 0:
                 continue
-            if sign * (orders.limit[slot] - (mid + sign * rules.half)) < -ROOM:
+            if sign * (orders.limit[slot] - (mid + sign * half)) < -ROOM:
                 orders.taker[slot] = 0
                 orders.front[slot] = rules.queue_ahead
                 continue
@@ -130,5 +142,5 @@ def join(
             if lots > 0:
                 room -= lots
                 quantity -= lots
-                record(slot, lots, ticks, 1, ts_ns, mid, rules.half, orders, fills)
+                record(slot, lots, ticks, 1, ts_ns, mid, half, orders, fills)
     return max(quantity, 0.0)

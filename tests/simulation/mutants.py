@@ -13,9 +13,10 @@ from execution.children import Child, Children
 from execution.events import OrderUnknown
 from live import entries, recovery
 from live.effects import Effect, Submit
-from live.engine import Engine, Recorded, VenueEvent
+from live.engine import Engine, VenueEvent
 from live.orders import OrderStore
 from live.questions import Questions
+from live.recorded import Recorded
 from risk.orders import Order
 from risk.rules import NEW_ORDER_RULES
 

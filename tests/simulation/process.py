@@ -10,6 +10,7 @@ import numpy as np
 
 from broker.base import VenueOrder
 from broker.faults import Told
+from core import codec
 from core.contracts import FillEvent, OHLCVBar, OrderIntent, QuoteEvent
 from core.journal import Journal
 from core.journal_read import read
@@ -36,7 +37,7 @@ FOLDER: Final = Path("/var/live/journal")
 VOLUMES: Final = VolumeHistory(past_bars(400 + 200 * np.sin(np.linspace(0, 6 * np.pi, 3 * 1440))))
 
 
-class _Nowhere:
+class Nowhere:
     def append(self, entry: dict[str, Any]) -> None: ...
     def sync(self) -> None: ...
 
@@ -50,7 +51,7 @@ class _Written:
 
     def append(self, entry: dict[str, Any]) -> None:
         self.journal.append(entry)
-        self.new.append(entry)
+        self.new.append(codec.from_json(codec.to_json(entry)))
 
     def sync(self) -> None:
         self.journal.sync()
@@ -88,7 +89,7 @@ class Trader:
 
 def shadow(world: World, entries: Iterable[dict[str, Any]]) -> Trader:
     """What can be made from the journal so far; `recall` goes on with it line by line."""
-    trader = Trader(world, _Nowhere())
+    trader = Trader(world, Nowhere())
     recall(trader.engine, entries)
     return trader
 

@@ -132,8 +132,8 @@ class Scenario:
 class Draws:
     """What a seed decides."""
 
-    def __init__(self, seed: int) -> None:
-        self.dice = Dice("simulation", seed)
+    def __init__(self, seed: int, of: str = "simulation") -> None:
+        self.dice = Dice(of, seed)
 
     def one_of(self, options: Sequence[T]) -> T:
         return options[self.dice(len(options))]
@@ -148,10 +148,10 @@ class Draws:
 def scenario(seed: int) -> Scenario:
     """The world of a seed. A quarter of the worlds is kind in this or that respect, so that parents get far."""
     draws = Draws(seed)
-    bars = _bars(draws)
+    bars = bars_for(draws)
     begins, ends = int(bars.ts_open_ns[0]), int(bars.ts_close_ns[-1])
     sides: Sequence[Side] = draws.one_of((("buy",), ("sell",), ("buy", "sell")))
-    requests = tuple(_request(draws, number, sides, begins, ends) for number in range(draws.between(1, 4)))
+    requests = tuple(request_for(draws, number, sides, begins, ends) for number in range(draws.between(1, 4)))
     arrival_ns = draws.one_of((0, 2, 5)) * SECOND
     return Scenario(
         seed=seed,
@@ -185,7 +185,7 @@ def scenario(seed: int) -> Scenario:
     )
 
 
-def _bars(draws: Draws) -> Bars:
+def bars_for(draws: Draws) -> Bars:
     """Eight to twenty-four minutes that move about by ticks; some have no volume, some are missing."""
     n = draws.between(8, 24)
     rows: list[Row] = []
@@ -200,7 +200,7 @@ def _bars(draws: Draws) -> Bars:
     return bars_of(rows, pauses=[2 * int(draws.happens(5)) for _ in range(n)])
 
 
-def _request(draws: Draws, number: int, sides: Sequence[Side], begins: int, ends: int) -> Request:
+def request_for(draws: Draws, number: int, sides: Sequence[Side], begins: int, ends: int) -> Request:
     kind = draws.one_of(ALGORITHMS)
     params = {name: draws.one_of(values) for name, values in OPTIONS[kind].items() if draws.happens(30)}
     if kind != "Iceberg" and draws.happens(60):

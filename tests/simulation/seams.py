@@ -38,6 +38,13 @@ class MortalDisk(SimulatedDisk):
         super().__init__(draw)
         self._mortality = mortality
 
+    def copied(self, mortality: Mortality) -> MortalDisk:
+        """Another disk with the same files, as they are now, on which nobody holds a lock."""
+        other = MortalDisk(self.draw, mortality)
+        for path, file in self._files.items():
+            other.write(path, bytes(file.data))
+        return other
+
     def append(self, path: Path, data: bytes, life: int) -> None:
         if self._mortality.is_next():
             self.crash_at = self.operations + 1
