@@ -67,7 +67,7 @@ def test_the_worlds_go_wrong_in_every_way_and_parents_still_get_done() -> None:
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_planted_error_is_found(name: str) -> None:
-    with planted(name):
+    with planted(MUTANTS[name]):
         assert any(fails(seed) for seed in range(FOUND_WITHIN))
 
 

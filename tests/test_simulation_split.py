@@ -10,7 +10,8 @@ import pytest
 from core import topics
 from tests.simulation.__main__ import again, kept
 from tests.simulation.checker import ViolationError
-from tests.simulation.split.mutants import MUTANTS, planted
+from tests.simulation.mutants import planted
+from tests.simulation.split.mutants import MUTANTS
 from tests.simulation.split.scenario import scenario
 from tests.simulation.split.world import World
 
@@ -86,7 +87,7 @@ def test_the_worlds_go_wrong_in_every_way_and_parents_still_get_done(tmp_path: P
 )
 def test_a_planted_error_is_found(name: str, tmp_path: Path) -> None:
     within = 10 if name in FOUND_AT_ONCE else FOUND_WITHIN
-    with planted(name):
+    with planted(MUTANTS[name]):
         assert any(fails(seed, tmp_path) for seed in (*range(within), *kept(split=True)))
 
 

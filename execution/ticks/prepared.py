@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from execution.kernel import kernel
 from execution.ticks.book import (
-    ASK,
     BID,
     NO_ASK,
     NO_BID,
@@ -25,13 +24,13 @@ from execution.ticks.book import (
     TRADED,
     Book,
     empty_book,
-    follow,
     level_at,
     set_level,
 )
 from execution.ticks.feed import TickFeed
 from execution.ticks.market import WINDOW
 from execution.ticks.player import place_window
+from execution.ticks.prints import passive_side, take_from
 from execution.ticks.rows import ASK_LEVEL, BEST_ASK, BEST_BID, BID_LEVEL, LEVELS, TRADE, Rows, no_rows
 
 _CHUNK: Final = 2**18
@@ -75,7 +74,7 @@ def best_rows(rows: Rows, first: int, last: int, book: Book, told: NDArray[np.in
             out.kind[size], out.ts_ns[size], out.side[size] = TRADE, ts_ns, rows.side[row]
             out.price_ticks[size], out.quantity[size] = ticks, quantity
             size += 1
-            trade_in(book, ticks, quantity, rows.side[row])
+            take_from(book, passive_side(book, ticks, rows.side[row]), ticks, quantity)
         elif rows.kind[row] in (BID_LEVEL, ASK_LEVEL):
             side = rows.kind[row] - BID_LEVEL
             set_level(book, side, ticks, quantity)
@@ -91,20 +90,3 @@ def best_rows(rows: Rows, first: int, last: int, book: Book, told: NDArray[np.in
                     out.price_ticks[size], out.quantity[size] = best, left
                 size += 1
     return size
-
-
-@kernel
-def trade_in(book: Book, ticks: int, quantity: float, aggressor: int) -> None:
-    """What a public trade takes from the level that it met, as `prints.trade` counts it."""
-    passive = -1
-    if aggressor != 0:
-        passive = ASK if aggressor > 0 else BID
-    elif ticks >= book.best[ASK] and ticks > book.best[BID]:
-        passive = ASK
-    elif ticks <= book.best[BID] and ticks < book.best[ASK]:
-        passive = BID
-    follow(book, ticks)
-    if passive >= 0:
-        at = level_at(book, passive, ticks)
-        if at >= 0:
-            book.cells[at, TRADED] += quantity

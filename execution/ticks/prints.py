@@ -24,19 +24,10 @@ def trade(
     half: the spread there, halved, in ticks.
     """
     has_book = len(book.cells) > 0
-    passive = -1  # the side that the trade took from, -1: unknown
-    if aggressor != 0:
-        passive = ASK if aggressor > 0 else BID
-    elif ticks >= book.best[ASK] and ticks > book.best[BID]:
-        passive = ASK
-    elif ticks <= book.best[BID] and ticks < book.best[ASK]:
-        passive = BID
+    passive = passive_side(book, ticks, aggressor)
     if has_book:
-        follow(book, ticks)
+        take_from(book, passive, ticks, quantity)
         if passive >= 0:
-            at = level_at(book, passive, ticks)
-            if at >= 0:
-                book.cells[at, TRADED] += quantity
             if orders.counts[passive] > 0:
                 share(passive, ticks, quantity, True, ts_ns, orders, fills)
             return
@@ -49,6 +40,28 @@ def trade(
     for turn in range(2):
         side = first if turn == 0 else 1 - first
         left = share(side, ticks, left, passive < 0 or passive == side, ts_ns, orders, fills)
+
+
+@kernel
+def passive_side(book: Book, ticks: int, aggressor: int) -> int:
+    """The side that a trade took from; -1: unknown."""
+    if aggressor != 0:
+        return ASK if aggressor > 0 else BID
+    if ticks >= book.best[ASK] and ticks > book.best[BID]:
+        return ASK
+    if ticks <= book.best[BID] and ticks < book.best[ASK]:
+        return BID
+    return -1
+
+
+@kernel
+def take_from(book: Book, passive: int, ticks: int, quantity: float) -> None:
+    """Counts a trade at the level that it met, where that is shown."""
+    follow(book, ticks)
+    if passive >= 0:
+        at = level_at(book, passive, ticks)
+        if at >= 0:
+            book.cells[at, TRADED] += quantity
 
 
 @kernel

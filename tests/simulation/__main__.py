@@ -18,7 +18,6 @@ from tests.simulation.checker import ViolationError
 from tests.simulation.mutants import MUTANTS, planted
 from tests.simulation.scenario import scenario
 from tests.simulation.split.mutants import MUTANTS as SPLIT_MUTANTS
-from tests.simulation.split.mutants import planted as plant_split
 from tests.simulation.split.scenario import scenario as split_scenario
 from tests.simulation.split.world import Told as SplitTold
 from tests.simulation.split.world import World as SplitWorld
@@ -75,7 +74,7 @@ def main(seeds: int, start: int, split: bool, mutant: str | None, faults: bool) 
 def _play(seed: int, mutant: str | None, *, faults: bool) -> Counter[str]:
     world = World(scenario(seed))
     try:
-        with planted(mutant) if mutant else nullcontext():
+        with planted(MUTANTS[mutant]) if mutant else nullcontext():
             told = world.run()
     finally:
         if faults:
@@ -86,7 +85,7 @@ def _play(seed: int, mutant: str | None, *, faults: bool) -> Counter[str]:
 
 
 def _play_split(seed: int, mutant: str | None) -> Counter[str]:
-    with TemporaryDirectory() as folder, plant_split(mutant) if mutant else nullcontext():
+    with TemporaryDirectory() as folder, planted(SPLIT_MUTANTS[mutant]) if mutant else nullcontext():
         told = SplitWorld(split_scenario(seed), Path(folder)).run()
     return _counted(told, "steps", "lives", "checks", "children", "fills", "replaced", "killed") + told.ended
 

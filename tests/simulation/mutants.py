@@ -136,8 +136,8 @@ MUTANTS: Final[dict[str, Callable[[], Patches]]] = {
 
 
 @contextmanager
-def planted(name: str) -> Iterator[None]:
+def planted(mutant: Callable[[], Patches]) -> Iterator[None]:
     with ExitStack() as stack:
-        for one in MUTANTS[name]():
+        for one in mutant():
             stack.enter_context(one)
         yield

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import patch
@@ -19,9 +19,8 @@ from risk import engine as risk_engine
 from risk.engine import RiskEngine, UnwrittenError
 from risk.gate import RiskGate
 from risk.kill import KillSwitch
+from tests.simulation.mutants import Patches
 from tests.simulation.split.server import Server, Share
-
-Patches = list[Any]
 
 
 def passes_on_what_it_refused() -> Patches:
@@ -187,11 +186,3 @@ MUTANTS: Final[dict[str, Callable[[], Patches]]] = {
         believes_the_close,
     )
 }
-
-
-@contextmanager
-def planted(name: str) -> Iterator[None]:
-    with ExitStack() as stack:
-        for one in MUTANTS[name]():
-            stack.enter_context(one)
-        yield
